@@ -1,0 +1,164 @@
+"""The settings: read once from the environment or `.env`, every fault reported at once.
+
+The only module that reads the environment. A secret `NAME` may also come from a file named by `NAME_FILE`.
+The guide's own names are kept [A22].
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from environs import EnvError, EnvValidationError, FileAwareEnv, validate
+
+MIN_SECRET_BYTES = 32
+
+
+class BadSettings(Exception):
+    """One line per setting that is wrong or missing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process was told. Times are in seconds unless a name says otherwise."""
+
+    database_url: str
+    redis_url: str
+    jwt_secret: str
+    asset_dir: Path
+    public_url: str
+    providers: tuple[str, ...]
+    provider_modules: tuple[str, ...]
+
+    access_token_seconds: int
+    refresh_token_days: int
+    cors_origins: tuple[str, ...]
+    proxy_hops: int
+    rate_limit_submit: str
+    rate_limit_batch_items: str
+    rate_limit_login: str
+    rate_limit_default: str
+
+    lease_seconds: int
+    heartbeat_seconds: int
+    sweep_seconds: float
+    starve_after: int
+    worker_slots: int
+    drain_max_seconds: int
+    drain_grace: int
+    max_attempts_limit: int
+    retry_delay_ms: int
+    attempt_seconds: int
+
+    result_retention_days: int
+    idempotency_hours: int
+    signed_url_seconds: int
+    finish_memory_mb: int
+    finish_seconds: int
+    max_waiters: int
+    db_pool_size: int
+
+    enable_metrics: bool
+    metrics_collection_interval_ms: int
+    log_format: str
+    log_level: str
+
+    @property
+    def drain_hard_seconds(self) -> int:
+        """When a drain stops claiming even while calls run; before that it waits for a moment when none does."""
+        return self.drain_max_seconds * 6
+
+    @property
+    def ticket_seconds(self) -> int:
+        """How long RQ lets a ticket live: longer than any drain, since RQ's timeout kills what runs."""
+        return self.drain_hard_seconds + self.attempt_seconds + self.drain_grace + 60
+
+    @property
+    def self_fence_seconds(self) -> float:
+        """How long a process that can't renew its lease goes on calling providers: three quarters of the lease."""
+        return self.lease_seconds * 0.75
+
+
+def load(env_file: Path | None = None) -> Settings:
+    """Read the settings from the environment, after `env_file` (or `.env` in the current folder) for what isn't set.
+
+    Raises BadSettings with every fault, each on a line that names the variable.
+    """
+    env = FileAwareEnv(eager=False)
+    env.read_env(str(env_file or Path(".env").absolute()), recurse=False)
+    values = _read(env)
+    try:
+        env.seal()
+    except EnvValidationError as err:
+        raise BadSettings(_faults(err)) from err
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _read(env: FileAwareEnv) -> dict[str, Any]:
+    positive = validate.Range(min=1)
+    return {
+        "database_url": env.str("DATABASE_URL", validate=_postgres),
+        "redis_url": env.str("REDIS_URL"),
+        "jwt_secret": env.str("JWT_SECRET", validate=_long_enough),
+        "asset_dir": Path(env.str("ASSET_DIR", "data/assets")).absolute(),
+        "public_url": env.str("PUBLIC_URL", "http://127.0.0.1:8000"),
+        "providers": tuple(env.list("PROVIDERS", ["sketch"])),
+        "provider_modules": tuple(env.list("PROVIDER_MODULES", [])),
+        "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 900, validate=positive),
+        "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=positive),
+        "cors_origins": tuple(env.list("CORS_ORIGINS", [])),
+        "proxy_hops": env.int("PROXY_HOPS", 0, validate=validate.Range(min=0)),
+        "rate_limit_submit": env.str("RATE_LIMIT_SUBMIT", "100/15minutes"),
+        "rate_limit_batch_items": env.str("RATE_LIMIT_BATCH_ITEMS", "5000/15minutes"),
+        "rate_limit_login": env.str("RATE_LIMIT_LOGIN", "10/minute"),
+        "rate_limit_default": env.str("RATE_LIMIT_DEFAULT", "1200/minute"),
+        "lease_seconds": env.int("LEASE_SECONDS", 60, validate=positive),
+        "heartbeat_seconds": env.int("HEARTBEAT_SECONDS", 15, validate=positive),
+        "sweep_seconds": env.float("SWEEP_SECONDS", 5.0, validate=validate.Range(min=0.05)),
+        "starve_after": env.int("STARVE_AFTER", 300, validate=positive),
+        "worker_slots": env.int("WORKER_SLOTS", env.int("MAX_CONCURRENT_REQUESTS", 5), validate=positive),
+        "drain_max_seconds": env.int("DRAIN_MAX_SECONDS", 600, validate=positive),
+        "drain_grace": env.int("DRAIN_GRACE", 120, validate=validate.Range(min=0)),
+        "max_attempts_limit": env.int("MAX_ATTEMPTS_LIMIT", 5, validate=validate.Range(min=1, max=20)),
+        "retry_delay_ms": env.int("RETRY_DELAY_MS", 10000, validate=validate.Range(min=0)),
+        "attempt_seconds": env.int("ATTEMPT_SECONDS", 600, validate=positive),
+        "result_retention_days": env.int("RESULT_RETENTION_DAYS", 30, validate=positive),
+        "idempotency_hours": env.int("IDEMPOTENCY_HOURS", 48, validate=positive),
+        "signed_url_seconds": env.int("SIGNED_URL_SECONDS", 86400, validate=positive),
+        "finish_memory_mb": env.int("FINISH_MEMORY_MB", 1024, validate=validate.Range(min=256)),
+        "finish_seconds": env.int("FINISH_SECONDS", 30, validate=positive),
+        "max_waiters": env.int("MAX_WAITERS", 16, validate=validate.Range(min=0)),
+        "db_pool_size": env.int("DB_POOL_SIZE", 10, validate=positive),
+        "enable_metrics": env.bool("ENABLE_METRICS", True),
+        "metrics_collection_interval_ms": env.int("METRICS_COLLECTION_INTERVAL", 60000, validate=positive),
+        "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
+        "log_level": env.str("LOG_LEVEL", "INFO"),
+    }
+
+
+def _postgres(url: str) -> None:
+    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise EnvError("must be a postgresql:// address; Atelier keeps its queue in PostgreSQL only")
+
+
+def _long_enough(secret: str) -> None:
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise EnvError(f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48")
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.heartbeat_seconds * 2 > settings.lease_seconds:
+        raise BadSettings(
+            "HEARTBEAT_SECONDS: must be at most half of LEASE_SECONDS, or one late heartbeat costs the lease"
+        )
+
+
+def _faults(err: EnvValidationError) -> str:
+    return "\n".join(f"{name}: {' '.join(map(str, faults))}" for name, faults in err.error_messages.items())
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings by name with every secret replaced, for `doctor` and the log."""
+    secret = {"database_url", "redis_url", "jwt_secret"}
+    return {f.name: "***" if f.name in secret else getattr(settings, f.name) for f in fields(settings)}

@@ -1,0 +1,88 @@
+"""The database's engine, and the one way to a transaction.
+
+Two shapes, both READ COMMITTED (a claim under REPEATABLE READ fails where it should skip):
+`begin()` for several statements that stand or fall together, `once()` for a single statement, which
+commits by itself and so costs one round trip.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
+
+_TRIES = 4
+# Deadlock, serialization failure: PostgreSQL's own advice is to run the transaction again.
+_AGAIN = {"40P01", "40001"}
+
+
+class Database:
+    """A pool of connections to PostgreSQL, opened when first asked for one."""
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, statement_seconds: float = 10.0, name: str = "atelier"
+    ) -> None:
+        self.engine = _engine(url, pool_size, statement_seconds, name)
+        self._once = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Give a connection inside a transaction: committed at the end, rolled back on an error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        """Give a connection on which every statement is its own transaction."""
+        with self._once.connect() as connection:
+            yield connection
+
+    def again(self, act: Callable[[], T]) -> T:
+        """Run `act`, a whole transaction, and run it again where PostgreSQL chose it as a deadlock's victim."""
+        for _ in range(_TRIES - 1):
+            try:
+                return act()
+            except DBAPIError as err:
+                if sqlstate(err) not in _AGAIN:
+                    raise
+        return act()
+
+    def forget(self) -> None:
+        """Drop what a fork inherited, without closing the parent's connections."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlstate(err: DBAPIError) -> str | None:
+    """Return PostgreSQL's five-character code of the error, or None where the server never answered."""
+    code: Any = getattr(err.orig, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def _engine(url: str, pool_size: int, statement_seconds: float, name: str) -> Engine:
+    return create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_recycle=1800,
+        pool_use_lifo=True,
+        connect_args={
+            "application_name": name,
+            "connect_timeout": 5,
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+            "options": (
+                f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=5000"
+                " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+            ),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Words and rules of Atelier: pure functions and values, standard library only."""

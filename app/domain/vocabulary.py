@@ -1,0 +1,91 @@
+"""The words that clients, rows and code share, each spelled once."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a request asks for: the contract's ``type`` [A3]."""
+
+    COLORING_PAGE = "coloring-page"
+    COVER = "cover"
+    ILLUSTRATION = "illustration"
+    CHARACTER_REFERENCE = "character-reference"
+    BACKGROUND = "background"
+
+
+class Priority(StrEnum):
+    """How urgent a request is [A4]; `weight` orders the queue."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+    @property
+    def weight(self) -> int:
+        return _WEIGHTS[self]
+
+    @classmethod
+    def of_weight(cls, weight: int) -> "Priority":
+        return _BY_WEIGHT[weight]
+
+
+_WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 10, Priority.HIGH: 100, Priority.URGENT: 1000}
+_BY_WEIGHT = {weight: priority for priority, weight in _WEIGHTS.items()}
+
+
+class AspectRatio(StrEnum):
+    """The shape of a picture; `size` is its width and height in pixels at a long side."""
+
+    SQUARE = "square"
+    LANDSCAPE = "landscape"
+    PORTRAIT = "portrait"
+    WIDE = "wide"
+
+    def size(self, long_side: int = 1024) -> tuple[int, int]:
+        """Return (width, height) in pixels, the longer of them `long_side`."""
+        across, down = _RATIOS[self]
+        scale = long_side / max(across, down)
+        return round(across * scale), round(down * scale)
+
+
+_RATIOS = {
+    AspectRatio.SQUARE: (1, 1),
+    AspectRatio.LANDSCAPE: (4, 3),
+    AspectRatio.PORTRAIT: (3, 4),
+    AspectRatio.WIDE: (16, 9),
+}
+
+
+class ImageFormat(StrEnum):
+    """The file formats a finished picture can be had in."""
+
+    PNG = "png"
+    WEBP = "webp"
+    JPEG = "jpeg"
+    AVIF = "avif"
+
+    @property
+    def mime(self) -> str:
+        return f"image/{self}"
+
+
+class Role(StrEnum):
+    """Who may do what: `client` its own things, `viewer` queue figures only."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    CLIENT = "client"
+    VIEWER = "viewer"
+
+
+class Event(StrEnum):
+    """What can happen to a request, as its watchers read it [A15]."""
+
+    QUEUED = "request-queued"
+    STARTED = "request-started"
+    PROGRESS = "request-progress"
+    RETRYING = "request-retrying"
+    COMPLETED = "request-completed"
+    FAILED = "request-failed"
+    CANCELLED = "request-cancelled"

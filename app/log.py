@@ -1,0 +1,55 @@
+"""One line of JSON per event, with the ids that tie lines together, and never a secret or a prompt.
+
+Only fields that are passed by name are written; what might hold a secret is dropped by its name.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, WrappedLogger
+
+_SECRET = frozenset(
+    {
+        "prompt",
+        "authorization",
+        "token",
+        "password",
+        "secret",
+        "api_key",
+        "url",
+        "body",
+        "handle",
+    }
+)
+
+
+def configure(level: str = "INFO", form: str = "json") -> None:
+    """Send our own lines and those of libraries to standard error in one form."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _redact,
+    ]
+    last: Any = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, last])
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    return {name: "***" if name in _SECRET else value for name, value in line.items()}
+
+
+def _plain(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, method, line)

@@ -1,0 +1,97 @@
+"""queued, in-progress -> cancelled. Final at once: a late result meets the fence and is dropped."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from app.domain.vocabulary import Event
+from app.queue import admit
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What was cancelled: whether a worker or a provider had it, and the provider's handle if there was one."""
+
+    started: bool
+    provider: str | None
+    handle: dict[str, Any] | None
+
+
+def one(tx: Connection, owner_id: uuid.UUID | None, request_id: str) -> Cancelled | None:
+    """Cancel a request; None where there is none that can be. `owner_id` None is an operator, who may cancel any.
+
+    The queue row is locked first: the other order deadlocks with claims.
+    """
+    row = tx.execute(_CANCEL, {"id": request_id, "owner": owner_id}).one_or_none()
+    if row is None:
+        return None
+    tx.execute(_TIDY, {"ids": [request_id]})
+    if not row.held:
+        admit.next_of(tx, row.batch_id)
+    return Cancelled(row.started, row.provider, row.handle)
+
+
+def batch(tx: Connection, batch_id: str) -> list[str]:
+    """Cancel all of a batch that hasn't ended; return the ids. What waits is locked before what runs."""
+    ids = list(tx.execute(_CANCEL_BATCH, {"batch": batch_id}).scalars())
+    tx.execute(_TIDY, {"ids": ids})
+    return ids
+
+
+_CANCEL = text(f"""
+WITH mine AS (
+    SELECT id FROM generation_requests
+    WHERE id = :id AND (CAST(:owner AS uuid) IS NULL OR owner_id = :owner)
+), taken AS (
+    DELETE FROM generation_queue WHERE request_id IN (SELECT id FROM mine) RETURNING request_id
+), first AS MATERIALIZED (
+    SELECT count(*) AS n FROM taken
+), before AS MATERIALIZED (
+    SELECT r.id, r.held, r.handle, r.lease_owner FROM generation_requests AS r, first
+    WHERE r.id IN (SELECT id FROM mine) AND first.n >= 0 AND r.status IN ('queued', 'in-progress')
+    FOR UPDATE OF r
+), moved AS (
+    UPDATE generation_requests AS r SET
+        status = 'cancelled', held = false, due_at = NULL, lease_owner = NULL, handle = NULL, stage = NULL,
+        completed_at = clock_timestamp(), event_seq = r.event_seq + 1
+    FROM before WHERE r.id = before.id
+    RETURNING r.id, r.event_seq, r.batch_id
+), noted AS (
+    INSERT INTO request_events (request_id, seq, event) SELECT id, event_seq, '{Event.CANCELLED}' FROM moved
+)
+SELECT moved.batch_id, before.held, before.handle,
+    before.lease_owner IS NOT NULL OR before.handle IS NOT NULL AS started,
+    (SELECT provider FROM attempts WHERE request_id = moved.id ORDER BY id DESC LIMIT 1) AS provider
+FROM moved JOIN before USING (id)
+""")
+_CANCEL_BATCH = text(f"""
+WITH taken AS (
+    DELETE FROM generation_queue WHERE request_id IN (
+        SELECT q.request_id FROM generation_queue AS q JOIN generation_requests AS r ON r.id = q.request_id
+        WHERE r.batch_id = :batch ORDER BY q.id FOR UPDATE OF q)
+    RETURNING request_id
+), first AS MATERIALIZED (
+    SELECT count(*) AS n FROM taken
+), before AS MATERIALIZED (
+    SELECT r.id FROM generation_requests AS r, first
+    WHERE r.batch_id = :batch AND first.n >= 0 AND r.status IN ('queued', 'in-progress')
+    ORDER BY r.id FOR UPDATE OF r
+), moved AS (
+    UPDATE generation_requests AS r SET
+        status = 'cancelled', held = false, due_at = NULL, lease_owner = NULL, handle = NULL, stage = NULL,
+        completed_at = clock_timestamp(), event_seq = r.event_seq + 1
+    FROM before WHERE r.id = before.id
+    RETURNING r.id, r.event_seq
+), noted AS (
+    INSERT INTO request_events (request_id, seq, event) SELECT id, event_seq, '{Event.CANCELLED}' FROM moved
+)
+SELECT id FROM moved
+""")
+# A row that was promoted or retried while the statement above waited for it. One that is locked is being
+# claimed: the claim finds its request ended and throws the row away itself.
+_TIDY = text("""
+DELETE FROM generation_queue WHERE id IN (
+    SELECT id FROM generation_queue WHERE request_id = ANY(:ids) FOR UPDATE SKIP LOCKED)
+""")

@@ -1,0 +1,155 @@
+"""Nothing -> queued: requests, their queue rows, first events, batch and idempotency key in one statement.
+
+One statement is one round trip and one transaction: all of it is there, or nothing is. A single submit is
+a list of one.
+
+The fair tag is start-time fair queueing (Goyal, Vin and Cheng, 1996; its form for several servers is
+SFQ(D), Jin et al., 2004): a request's tag is the virtual time, or its owner's last tag plus one if that
+is later. The virtual time is the highest tag in service, or else the lowest that waits. So the second
+request of one owner stands behind the first of every other, however many came before; and an owner with
+nothing waiting or running starts afresh. Nothing is locked: two submits of one owner at the same instant
+may share a tag, which costs the others one turn.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from app.domain.vocabulary import Event, Kind, Priority
+
+
+@dataclass(frozen=True)
+class NewRequest:
+    """What a client asked for, checked. `expires_in` is in seconds; `held` leaves it to its batch to admit it."""
+
+    id: str
+    type: Kind
+    prompt: str
+    priority: Priority
+    max_attempts: int
+    metadata: dict[str, Any]
+    project_id: str | None = None
+    page_id: str | None = None
+    client_id: str | None = None
+    origin_id: str | None = None
+    not_before: datetime | None = None
+    expires_in: float | None = None
+    batch_index: int | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    id: str
+    max_concurrent: int
+    priority: Priority
+    origin_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """An idempotency key with the answer that its repetition shall get."""
+
+    route: str
+    key: str
+    fingerprint: str
+    answer: dict[str, Any]
+
+
+def put(
+    tx: Connection,
+    owner_id: uuid.UUID,
+    requests: Sequence[NewRequest],
+    *,
+    batch: NewBatch | None = None,
+    key: NewKey | None = None,
+    traceparent: str | None = None,
+) -> bool:
+    """Write it all; return False, with nothing written, where the owner has used the key before.
+
+    A concurrent twin with the same key waits here until the first has committed.
+    """
+    written = tx.execute(
+        _PUT,
+        {
+            "owner": owner_id,
+            "requests": json.dumps([asdict(request) for request in requests], default=str),
+            "batch": json.dumps(asdict(batch)) if batch else None,
+            "total": len(requests),
+            "key": json.dumps(asdict(key)) if key else None,
+            "traceparent": traceparent,
+        },
+    ).scalar_one()
+    return bool(written)
+
+
+def replay(tx: Connection, owner_id: uuid.UUID, route: str, key: str) -> tuple[str, dict[str, Any]] | None:
+    """Return (fingerprint, answer) of the first use of the key, or None."""
+    row = tx.execute(_REPLAY, {"owner": owner_id, "route": route, "key": key}).one_or_none()
+    return (row.fingerprint, row.answer) if row else None
+
+
+_PUT = text(f"""
+WITH used AS (
+    INSERT INTO idempotency_keys (owner_id, route, key, fingerprint, answer)
+    SELECT :owner, k.route, k.key, k.fingerprint, k.answer
+    FROM jsonb_to_record(CAST(:key AS jsonb)) AS k(route text, key text, fingerprint text, answer jsonb)
+    WHERE k.key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING key
+), allowed AS (
+    SELECT WHERE CAST(:key AS jsonb) IS NULL OR EXISTS (SELECT FROM used)
+), batch AS (
+    INSERT INTO generation_batches (id, owner_id, max_concurrent, priority, origin_id, total)
+    SELECT b.id, :owner, b.max_concurrent, b.priority, b.origin_id, :total
+    FROM allowed, jsonb_to_record(CAST(:batch AS jsonb))
+        AS b(id text, max_concurrent integer, priority text, origin_id text)
+    WHERE b.id IS NOT NULL
+    RETURNING id
+), given AS (
+    SELECT r.*, CASE r.priority WHEN 'low' THEN 1 WHEN 'normal' THEN 10 WHEN 'high' THEN 100 ELSE 1000 END AS weight
+    FROM allowed, jsonb_to_recordset(CAST(:requests AS jsonb)) AS r(
+        id text, type text, prompt text, priority text, max_attempts integer, metadata jsonb,
+        project_id text, page_id text, client_id text, origin_id text,
+        not_before timestamptz, expires_in double precision, batch_index integer, held boolean)
+), starts AS (
+    SELECT w.weight, GREATEST(
+        COALESCE(
+            (SELECT max(fair_tag) FROM generation_requests
+             WHERE priority_weight = w.weight AND status = 'in-progress'),
+            (SELECT min(fair_tag) FROM generation_queue WHERE priority_weight = w.weight),
+            0),
+        COALESCE(
+            (SELECT max(fair_tag) + 1 FROM generation_requests
+             WHERE owner_id = :owner AND priority_weight = w.weight AND status IN ('queued', 'in-progress')),
+            0)) AS tag
+    FROM (SELECT DISTINCT weight FROM given) AS w
+), written AS (
+    INSERT INTO generation_requests (
+        id, owner_id, batch_id, batch_index, client_id, origin_id, type, prompt, priority, project_id, page_id,
+        metadata, traceparent, max_attempts, fair_tag, held, due_at, expires_at, event_seq)
+    SELECT g.id, :owner, (SELECT id FROM batch), g.batch_index, g.client_id, g.origin_id, g.type, g.prompt,
+        g.priority, g.project_id, g.page_id, g.metadata, :traceparent, g.max_attempts,
+        s.tag + row_number() OVER (PARTITION BY g.weight ORDER BY g.batch_index) - 1,
+        g.held, CASE WHEN g.not_before > clock_timestamp() THEN g.not_before END,
+        clock_timestamp() + make_interval(secs => g.expires_in), 1
+    FROM given AS g JOIN starts AS s USING (weight)
+    RETURNING id, priority_weight, fair_tag, place, created_at
+), noted AS (
+    INSERT INTO request_events (request_id, seq, event, created_at)
+    SELECT id, 1, '{Event.QUEUED}', created_at FROM written
+), queued AS (
+    INSERT INTO generation_queue (request_id, priority_weight, fair_tag)
+    SELECT id, priority_weight, fair_tag FROM written WHERE place = 'ready' ORDER BY fair_tag
+)
+SELECT count(*) FROM written
+""")
+
+_REPLAY = text(
+    "SELECT fingerprint, answer FROM idempotency_keys WHERE owner_id = :owner AND route = :route AND key = :key"
+)

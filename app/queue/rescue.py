@@ -1,0 +1,73 @@
+"""in-progress under a dead lease -> queued again, resumed, or failed.
+
+Rescue looks at the lease and at the row's own state in one locked statement, so that a request which
+ended, was claimed anew or was cancelled meanwhile is left alone. A request whose worker died three times
+is poison: it fails instead of killing a fourth.
+"""
+
+import json
+
+from sqlalchemy import Connection, text
+
+from app.domain.vocabulary import Event
+from app.queue import admit
+from app.queue.settle import LOST, error_of
+
+POISON = 3
+
+
+def expired(tx: Connection, limit: int = 200) -> int:
+    """Rescue up to `limit` requests whose worker's lease is over; return how many. Call until it is less than `limit`."""
+    given = {
+        "limit": limit,
+        "poison": POISON,
+        "error": json.dumps(error_of(LOST, retryable=True)),
+        "kind": LOST.kind,
+        "message": LOST.message,
+    }
+    rescued = tx.execute(_RESCUE, given).all()
+    for row in rescued:
+        if row.status == "failed":
+            admit.next_of(tx, row.batch_id)
+    return len(rescued)
+
+
+_RESCUE = text(f"""
+WITH orphaned AS MATERIALIZED (
+    SELECT r.id, r.fence FROM workers AS w JOIN generation_requests AS r ON r.lease_owner = w.id
+    WHERE w.lease_expires_at <= clock_timestamp() AND r.status = 'in-progress'
+    LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+), moved AS (
+    UPDATE generation_requests AS r SET
+        crashes = crashes + 1, lease_owner = NULL, due_at = NULL, event_seq = event_seq + 1,
+        status = CASE
+            WHEN r.crashes + 1 >= :poison THEN 'failed'
+            WHEN r.handle IS NOT NULL THEN 'in-progress'
+            WHEN r.attempts >= r.max_attempts THEN 'failed'
+            ELSE 'queued' END,
+        error = CASE
+            WHEN r.crashes + 1 >= :poison OR (r.handle IS NULL AND r.attempts >= r.max_attempts)
+            THEN CAST(:error AS jsonb) END,
+        completed_at = CASE
+            WHEN r.crashes + 1 >= :poison OR (r.handle IS NULL AND r.attempts >= r.max_attempts)
+            THEN clock_timestamp() END
+    FROM orphaned WHERE r.id = orphaned.id
+    RETURNING r.id, r.status, r.batch_id, r.event_seq, r.attempts, r.error, r.priority_weight, r.fair_tag,
+        r.fence, r.handle
+), noted AS (
+    INSERT INTO request_events (request_id, seq, event, data)
+    SELECT id, event_seq,
+        CASE status WHEN 'failed' THEN '{Event.FAILED}' ELSE '{Event.RETRYING}' END,
+        CASE status WHEN 'failed' THEN error
+            ELSE jsonb_build_object('reason', CAST(:kind AS text), 'attempt', attempts) END
+    FROM moved
+), tried AS (
+    UPDATE attempts AS a SET state = 'unknown', error_kind = :kind, message = :message, ended_at = clock_timestamp()
+    FROM moved
+    WHERE a.request_id = moved.id AND a.ended_at IS NULL AND (moved.handle IS NULL OR moved.status = 'failed')
+), queued AS (
+    INSERT INTO generation_queue (request_id, priority_weight, fair_tag)
+    SELECT id, priority_weight, fair_tag FROM moved WHERE status <> 'failed'
+)
+SELECT status, batch_id FROM moved
+""")

@@ -1,0 +1,203 @@
+"""in-progress -> what the verdict says. The one place that matches a verdict.
+
+Every write is fenced: it names the claim's fence and owner, and looks at the row count. A worker that lost
+its claim (rescued, cancelled) changes nothing but its own attempt's row, which keeps what the call cost.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, TextClause, text
+
+from app.domain.failure import Failure, FailureKind
+from app.domain.retry import GiveUp, RetryIn, next_step
+from app.domain.verdict import Completed, Failed, Released, Verdict, Waiting
+from app.domain.vocabulary import Event
+from app.queue import admit
+from app.queue.claim import Claim
+
+
+def apply(
+    tx: Connection,
+    claim: Claim,
+    attempt_id: int | None,
+    verdict: Verdict,
+    *,
+    retry_base: float,
+    rng: random.Random,
+) -> bool:
+    """Write down what came of the attempt; return False where the claim was no longer this worker's.
+
+    `retry_base` is the longest wait in seconds before the first retry.
+    """
+    match verdict:
+        case Completed():
+            return complete(tx, claim, attempt_id, verdict)
+        case Waiting():
+            return snooze(tx, claim, attempt_id, verdict)
+        case Released():
+            return release(tx, claim, attempt_id)
+        case Failed(failure):
+            step = next_step(failure, claim.attempts, claim.max_attempts, base=retry_base, rng=rng)
+            if isinstance(step, RetryIn):
+                return retry(tx, claim, attempt_id, failure, step)
+            return fail(tx, claim, attempt_id, failure, step)
+        case _:
+            assert_never(verdict)
+
+
+def complete(tx: Connection, claim: Claim, attempt_id: int | None, done: Completed) -> bool:
+    """in-progress -> completed, with the files that it shows; the batch's next one is admitted."""
+    result = {
+        "provider": done.provider,
+        "model": done.model,
+        "seed": done.seed,
+        "cost": done.cost,
+        "files": {file.role: asdict(file) for file in done.files},
+    }
+    files = [{"role": file.role, "sha256": file.sha256} for file in done.files]
+    moved = _move(
+        tx, _COMPLETE, claim, attempt_id, cost=done.cost, result=json.dumps(result), files=json.dumps(files)
+    )
+    if moved:
+        admit.next_of(tx, claim.batch_id)
+    return moved
+
+
+def snooze(tx: Connection, claim: Claim, attempt_id: int | None, waiting: Waiting) -> bool:
+    """in-progress -> in-progress, asked again when due: no slot is held, no attempt is used."""
+    return _move(
+        tx,
+        _SNOOZE,
+        claim,
+        attempt_id,
+        handle=json.dumps(waiting.handle),
+        seconds=max(0.0, waiting.poll_in),
+        percent=waiting.progress,
+        stage=waiting.stage,
+    )
+
+
+def release(tx: Connection, claim: Claim, attempt_id: int | None) -> bool:
+    """in-progress -> claimable at once, the attempt refunded: the worker is leaving, nothing went wrong.
+
+    Work that a provider already does stays in-progress, to be resumed by whoever claims it next.
+    """
+    return _move(tx, _RELEASE, claim, attempt_id)
+
+
+def retry(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure, step: RetryIn) -> bool:
+    """in-progress -> queued, not before the wait is over; priority and place in the fair order are kept."""
+    return _move(
+        tx, _RETRY, claim, attempt_id, seconds=step.seconds, refund=int(step.refund), **_why(failure)
+    )
+
+
+def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure, _step: GiveUp) -> bool:
+    """in-progress -> failed; the batch's next one is admitted."""
+    why = _why(failure)
+    error = error_of(failure, retryable=failure.kind.retryable)
+    moved = _move(tx, _FAIL, claim, attempt_id, error=json.dumps(error), **why)
+    if moved:
+        admit.next_of(tx, claim.batch_id)
+    return moved
+
+
+def error_of(failure: Failure, *, retryable: bool) -> dict[str, Any]:
+    """Return the contract's error object: a client may read all of it."""
+    return {"message": failure.message, "code": str(failure.kind), "retryable": retryable}
+
+
+def _why(failure: Failure) -> dict[str, Any]:
+    return {"kind": str(failure.kind), "message": failure.message}
+
+
+def _move(tx: Connection, statement: TextClause, claim: Claim, attempt_id: int | None, **given: Any) -> bool:
+    values: Mapping[str, Any] = {
+        "kind": None,
+        "message": None,
+        "cost": 0,
+        **given,
+        "id": claim.request_id,
+        "fence": claim.fence,
+        "worker": claim.worker_id,
+        "attempt_id": attempt_id,
+    }
+    return tx.execute(statement, values).one_or_none() is not None
+
+
+def _statement(changes: str, event: Event, data: str, attempt: str, then: str = "") -> TextClause:
+    """Build one fenced move: the record, its event and the attempt's row; `then` adds what hangs on it."""
+    return text(f"""
+WITH moved AS (
+    UPDATE generation_requests SET {changes}, lease_owner = NULL, event_seq = event_seq + 1
+    WHERE id = :id AND fence = :fence AND lease_owner = :worker AND status = 'in-progress'
+    RETURNING id, event_seq, place, handle, due_at, progress, stage, attempts, priority_weight, fair_tag, result, error
+), noted AS (
+    INSERT INTO request_events (request_id, seq, event, data)
+    SELECT id, event_seq, '{event}', {data} FROM moved
+), tried AS (
+    UPDATE attempts SET
+        state = became.state, error_kind = :kind, message = :message, cost = :cost,
+        ended_at = CASE WHEN became.state <> 'running' THEN clock_timestamp() END
+    FROM (SELECT COALESCE((SELECT {attempt} FROM moved), 'fenced') AS state) AS became
+    WHERE id = :attempt_id
+){then}
+SELECT id FROM moved
+""")
+
+
+_REQUEUE = """, queued AS (
+    INSERT INTO generation_queue (request_id, priority_weight, fair_tag)
+    SELECT id, priority_weight, fair_tag FROM moved WHERE due_at IS NULL
+)"""
+_KEEP_FILES = """, kept AS (
+    INSERT INTO request_assets (request_id, role, sha256)
+    SELECT moved.id, f.role, f.sha256
+    FROM moved, jsonb_to_recordset(CAST(:files AS jsonb)) AS f(role text, sha256 text)
+)"""
+_DUE = "due_at = CASE WHEN :seconds > 0 THEN clock_timestamp() + make_interval(secs => :seconds) END"
+_COMPLETE = _statement(
+    "status = 'completed', progress = 100, stage = NULL, handle = NULL, error = NULL,"
+    " result = CAST(:result AS jsonb), completed_at = clock_timestamp()",
+    Event.COMPLETED,
+    "result - 'files'",
+    "'done'",
+    _KEEP_FILES,
+)
+_SNOOZE = _statement(
+    f"handle = CAST(:handle AS jsonb), {_DUE},"
+    " progress = GREATEST(progress, LEAST(99, CAST(:percent AS smallint))), stage = COALESCE(:stage, stage)",
+    Event.PROGRESS,
+    "jsonb_build_object('progress', progress, 'stage', stage)",
+    "'running'",
+    _REQUEUE,
+)
+_RELEASE = _statement(
+    "status = CASE WHEN handle IS NULL THEN 'queued' ELSE status END,"
+    " attempts = attempts - CASE WHEN handle IS NULL THEN 1 ELSE 0 END",
+    Event.RETRYING,
+    "jsonb_build_object('reason', 'released', 'attempt', attempts)",
+    "CASE WHEN handle IS NULL THEN 'released' ELSE 'running' END",
+    _REQUEUE,
+)
+_RETRY = _statement(
+    f"status = 'queued', handle = NULL, stage = NULL, attempts = attempts - :refund, {_DUE}",
+    Event.RETRYING,
+    "jsonb_build_object('reason', CAST(:kind AS text), 'attempt', attempts, 'retryAt', due_at)",
+    "'failed'",
+    _REQUEUE,
+)
+_FAIL = _statement(
+    "status = 'failed', handle = NULL, stage = NULL, error = CAST(:error AS jsonb),"
+    " completed_at = clock_timestamp()",
+    Event.FAILED,
+    "error",
+    "'failed'",
+)
+# An ending that is not an attempt's: app/queue/rescue.py and app/queue/expire.py use the same words.
+LOST = Failure(FailureKind.WORKER_LOST, "The worker was lost too often while it worked on this request.")
+EXPIRED = Failure(FailureKind.EXPIRED, "The request was still waiting when its time ran out.")

@@ -1,0 +1,37 @@
+"""The database's history. `atelier migrate` brings it to the newest revision."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, text
+
+# One number for all who migrate this database, so that two starts at once do it once.
+_LOCK = 7_402_611
+
+
+def config(engine: Engine) -> Config:
+    """Return Alembic's configuration for this folder, with the engine to work on."""
+    made = Config()
+    made.set_main_option("script_location", str(Path(__file__).parent))
+    made.attributes["engine"] = engine
+    return made
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to `revision`; a second caller waits for the first and then finds nothing to do."""
+    with engine.connect() as guard:
+        guard.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        try:
+            command.upgrade(config(engine), revision)
+        finally:
+            guard.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+
+
+def pending(engine: Engine) -> bool:
+    """Whether the database is behind the code."""
+    newest = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() != newest

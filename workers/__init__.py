@@ -1,0 +1,1 @@
+"""The RQ door. Nothing here imports Flask."""

@@ -1,0 +1,19 @@
+"""The tools of this process: built once, after the fork, since connections don't survive one."""
+
+import os
+from functools import cache
+
+from app import config, log, runtime
+from app.runtime import Runtime
+
+
+@cache
+def _built(pid: int) -> Runtime:
+    settings = config.load()
+    log.configure(settings.log_level, settings.log_format)
+    return runtime.build(settings, name=f"atelier-worker-{pid}")
+
+
+def tools() -> Runtime:
+    """Return the Runtime of the current process."""
+    return _built(os.getpid())
