@@ -11,6 +11,7 @@ from app.db import Database
 from app.events.bell import Bell
 from app.providers import registry
 from app.providers.base import Provider
+from app.queue.board import Board
 from app.storage.files import AssetStore
 from app.storage.finish import Finisher
 
@@ -27,6 +28,10 @@ class Runtime:
     @cached_property
     def bell(self) -> Bell:
         return Bell(self.settings.redis_url, ticket_seconds=self.settings.ticket_seconds)
+
+    @cached_property
+    def board(self) -> Board:
+        return Board(self.db)
 
     @cached_property
     def providers(self) -> Mapping[str, Provider]:

@@ -58,6 +58,13 @@ class Bell:
             return False
         return True
 
+    def answers(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            return bool(self._redis.ping())
+        except RedisError:
+            return False
+
     def queued_tickets(self) -> int:
         """Return how many tickets lie ready; raises RedisError."""
         return int(self._redis.llen(self._tickets.key))

@@ -123,6 +123,10 @@ class Provider(Protocol):
     @property
     def kinds(self) -> frozenset[Kind]: ...
 
+    @property
+    def price(self) -> float:
+        """What one success costs, in US dollars."""
+
     def submit(self, task: Task, context: Context) -> Done | Accepted:
         """Start the work, or do it; raise ProviderError."""
 

@@ -12,10 +12,11 @@ from app.queue import admit
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was cancelled: whether a worker or a provider had it, and the provider's handle if there was one."""
+    """What was cancelled: whether anybody began it, the provider last asked and whether it is at work now."""
 
     started: bool
     provider: str | None
+    in_flight: bool
     handle: dict[str, Any] | None
 
 
@@ -30,7 +31,7 @@ def one(tx: Connection, owner_id: uuid.UUID | None, request_id: str) -> Cancelle
     tx.execute(_TIDY, {"ids": [request_id]})
     if not row.held:
         admit.next_of(tx, row.batch_id)
-    return Cancelled(row.started, row.provider, row.handle)
+    return Cancelled(row.started, row.provider, bool(row.in_flight), row.handle)
 
 
 def batch(tx: Connection, batch_id: str) -> list[str]:
@@ -61,10 +62,11 @@ WITH mine AS (
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event) SELECT id, event_seq, '{Event.CANCELLED}' FROM moved
 )
-SELECT moved.batch_id, before.held, before.handle,
-    before.lease_owner IS NOT NULL OR before.handle IS NOT NULL AS started,
-    (SELECT provider FROM attempts WHERE request_id = moved.id ORDER BY id DESC LIMIT 1) AS provider
+SELECT moved.batch_id, before.held, before.handle, before.lease_owner IS NOT NULL OR last.id IS NOT NULL AS started,
+    last.provider, last.state IN ('intent', 'running') AS in_flight
 FROM moved JOIN before USING (id)
+LEFT JOIN LATERAL (
+    SELECT id, provider, state FROM attempts WHERE request_id = moved.id ORDER BY id DESC LIMIT 1) AS last ON true
 """)
 _CANCEL_BATCH = text(f"""
 WITH taken AS (

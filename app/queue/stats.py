@@ -4,6 +4,7 @@ Counts come from counters that a trigger keeps; times from the last thousand req
 from a row per minute. The position of a request is counted up to a thousand and not beyond.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -76,6 +77,11 @@ def day(tx: Connection) -> Day:
     return Day(*tx.execute(_DAY).one())
 
 
+def growing(tx: Connection) -> bool:
+    """Whether more requests came than ended in the last five full minutes."""
+    return bool(tx.execute(_GROWING).scalar_one())
+
+
 def oldest_seconds(tx: Connection) -> float:
     """Return how long the oldest claimable request has waited; 0 where none waits."""
     return float(tx.execute(_OLDEST).scalar_one())
@@ -95,7 +101,7 @@ def position(tx: Connection, request_id: str) -> int | None:
     return int(row.ahead) + 1
 
 
-def waiting_by_priority(counted: list[Count]) -> dict[str, int]:
+def waiting_by_priority(counted: Iterable[Count]) -> dict[str, int]:
     """Return how many are claimable, by priority, most urgent first."""
     found = {str(priority): 0 for priority in reversed(Priority)}
     for count in counted:
@@ -104,7 +110,7 @@ def waiting_by_priority(counted: list[Count]) -> dict[str, int]:
     return found
 
 
-def in_place(counted: list[Count], *places: str) -> int:
+def in_place(counted: Iterable[Count], *places: str) -> int:
     return sum(count.n for count in counted if count.place in places)
 
 
@@ -144,6 +150,10 @@ _DAY = text("""
 SELECT COALESCE(sum(submitted), 0), COALESCE(sum(completed), 0), COALESCE(sum(failed), 0),
     COALESCE(sum(cancelled), 0), COALESCE(sum(run_seconds), 0)
 FROM stats_minutes WHERE minute > clock_timestamp() - interval '24 hours'
+""")
+_GROWING = text("""
+SELECT COALESCE(sum(submitted - completed - failed - cancelled), 0) > 0
+FROM stats_minutes WHERE minute > clock_timestamp() - interval '6 minutes'
 """)
 _OLDEST = text("""
 SELECT COALESCE(extract(epoch FROM clock_timestamp() - (

@@ -1,0 +1,48 @@
+"""The HTTP door. Flask lives here only."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import config, log, runtime
+from app.api import (
+    auth,
+    batch,
+    deps,
+    docs,
+    errors,
+    files,
+    generation,
+    headers,
+    health,
+    limits,
+    metrics,
+    people,
+    queue,
+    requests,
+    tokens,
+)
+from app.runtime import Runtime
+
+ONE_MEGABYTE = 1 << 20
+
+
+def create_app(rt: Runtime | None = None) -> Flask:
+    """Build the application around `rt`, or around the settings of the environment. Raises BadSettings."""
+    if rt is None:
+        settings = config.load()
+        log.configure(settings.log_level, settings.log_format)
+        rt = runtime.build(settings, name="atelier-web")
+    app = Flask("atelier", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=ONE_MEGABYTE, MAX_FORM_MEMORY_SIZE=ONE_MEGABYTE)
+    deps.install(app, rt)
+    headers.install(app)
+    auth.install(app)
+    limits.install(app)
+    api = docs.install(app)
+    errors.install(app)
+    for part in (generation, requests, batch, queue, files, tokens, people, health, metrics):
+        api.register_blueprint(part.blp)
+    if rt.settings.proxy_hops:
+        hops = rt.settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,161 @@
+"""Who asks: a JWT or an API key, on every route that isn't marked `public`.
+
+Checked before anything else and by default, so that a new route can't be forgotten. The rate limits that
+come after are counted per user.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Lock
+from time import monotonic
+from typing import Any, NoReturn, TypeVar
+
+from flask import Flask, current_app, request
+from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
+
+from app.api import deps
+from app.domain.errors import AccessDenied, NotAllowed
+from app.domain.vocabulary import Role
+from app.services import access, tokens
+from app.services.identity import Who
+
+View = TypeVar("View", bound=Callable[..., Any])
+_REQUIRED = ("exp", "iat", "jti", "sub", "type", "aud", "iss")
+_USUAL = frozenset({Role.ADMIN, Role.OPERATOR, Role.CLIENT})
+# A token that was just found good isn't looked up again for a second; a revocation in this process forgets it.
+_TRUST_SECONDS = 1.0
+
+
+def public(view: View) -> View:
+    """Mark a view that anybody may call."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def allow(*roles: Role) -> Callable[[View], View]:
+    """Mark a view with who may call it; without a mark it is everybody but the viewer."""
+
+    def mark(view: View) -> View:
+        view.allowed_roles = frozenset(roles)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def by_refresh_token(view: View) -> View:
+    """Mark the one view that is called with a refresh token."""
+    view.token_kind = "refresh"  # type: ignore[attr-defined]  # noqa: S105 (a kind, no secret)
+    return view
+
+
+def install(app: Flask) -> None:
+    settings = _settings(app)
+    app.config.update(
+        JWT_SECRET_KEY=settings.jwt_secret,
+        JWT_ALGORITHM=tokens.ALGORITHM,
+        JWT_DECODE_AUDIENCE=tokens.AUDIENCE,
+        JWT_DECODE_ISSUER=tokens.ISSUER,
+        JWT_DECODE_LEEWAY=10,
+        JWT_TOKEN_LOCATION=["headers"],
+    )
+    longest = timedelta(days=settings.refresh_token_days) + timedelta(minutes=1)
+    _wire(JWTManager(app), longest.total_seconds())
+    app.extensions["atelier.trusted"] = _Trusted()
+    app.before_request(_identify)
+
+
+def _settings(app: Flask) -> Any:
+    with app.app_context():
+        return deps.rt().settings
+
+
+def forget_trusted() -> None:
+    """Look every token up again from now on: one was revoked here."""
+    current_app.extensions["atelier.trusted"].clear()
+
+
+def shown_key() -> str | None:
+    """Return the API key that was sent, unchecked."""
+    return request.headers.get("X-API-Key")
+
+
+def claims() -> dict[str, Any]:
+    """Return the claims of the token that was shown; empty where it was an API key."""
+    return dict(get_jwt()) if "Authorization" in request.headers else {}
+
+
+def _identify() -> None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or request.method == "OPTIONS" or getattr(view, "is_public", False):
+        return
+    who = _by_token(getattr(view, "token_kind", "access")) or _by_key()
+    if who is None:
+        raise AccessDenied("Access denied")
+    deps.know(who)
+    if who.role not in getattr(view, "allowed_roles", _USUAL):
+        raise NotAllowed("Your role may not do this.")
+
+
+def _by_token(kind: str) -> Who | None:
+    if "Authorization" not in request.headers:
+        return None
+    verify_jwt_in_request(refresh=kind == "refresh")
+    found = get_jwt()
+    trusted: _Trusted = current_app.extensions["atelier.trusted"]
+    return trusted.get(found["jti"]) or trusted.put(
+        found["jti"], access.by_token(deps.rt(), found["sub"], found["jti"], float(found["iat"]))
+    )
+
+
+def _by_key() -> Who | None:
+    shown = shown_key()
+    if not shown:
+        return None
+    trusted: _Trusted = current_app.extensions["atelier.trusted"]
+    return trusted.get(shown) or trusted.put(shown, access.by_key(deps.rt(), shown))
+
+
+class _Trusted:
+    """Who was found good within the last second, by token id or key. Bounded, since it is filled from outside."""
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[str, tuple[float, Who]] = {}
+
+    def get(self, shown: str) -> Who | None:
+        at, who = self._known.get(shown, (0.0, None))
+        return who if monotonic() - at < _TRUST_SECONDS else None
+
+    def put(self, shown: str, who: Who) -> Who:
+        with self._lock:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[shown] = (monotonic(), who)
+        return who
+
+    def clear(self) -> None:
+        with self._lock:
+            self._known.clear()
+
+
+def _wire(manager: JWTManager, longest: float) -> None:
+    """Make every way to be refused one 401. The library's own defaults let tokens in that never expire."""
+
+    def complete(_header: dict[str, Any], payload: dict[str, Any]) -> bool:
+        if any(payload.get(name) is None for name in _REQUIRED):
+            return False
+        return 0 < float(payload["exp"]) - float(payload["iat"]) <= longest
+
+    def refuse(*_args: Any) -> NoReturn:
+        raise AccessDenied("Invalid token")
+
+    def missing(*_args: Any) -> NoReturn:
+        raise AccessDenied("Access denied")
+
+    manager.token_verification_loader(complete)
+    manager.token_verification_failed_loader(refuse)
+    manager.expired_token_loader(refuse)
+    manager.invalid_token_loader(refuse)
+    manager.unauthorized_loader(missing)

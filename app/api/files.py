@@ -1,0 +1,55 @@
+"""Finished files. They are found through SQL and named by their content: nothing a client sends touches the disk."""
+
+from flask import Response, request, send_file
+
+from app.api import limits, links
+from app.api.auth import public
+from app.api.deps import rt, who
+from app.api.schemas import Blueprint
+from app.domain.errors import NotFound
+from app.services import lookup
+from app.services.lookup import File
+
+blp = Blueprint("files", __name__, description="Finished files")
+_YEAR = 31_536_000
+_EXTENSIONS = {"image/webp": "webp", "image/png": "png", "image/jpeg": "jpg", "image/avif": "avif"}
+
+
+@blp.route("/api/visual-generation/requests/<request_id>/files/<role>")
+@blp.response(200, content_type="image/webp", description="The file; Range and ETag are understood")
+def of_request(request_id: str, role: str) -> Response:
+    """Get a request's `image` or `thumbnail`."""
+    return _send(lookup.file(rt(), who(), request_id, role), f"{request_id}-{role}")
+
+
+@blp.route("/files/<token>")
+@public
+@limits.unlimited
+@blp.response(200, content_type="image/webp", description="The file; Range and ETag are understood")
+@blp.doc(security=[])
+def signed(token: str) -> Response:
+    """Get a file by a signed address that expires: for pages, which can't send a token."""
+    request_id, role = links.opened(token)
+    return _send(lookup.file(rt(), None, request_id, role), f"{request_id}-{role}")
+
+
+def _send(file: File, name: str) -> Response:
+    try:
+        response = send_file(
+            rt().store.path(file.sha256),
+            mimetype=file.mime,
+            download_name=f"{name}.{_EXTENSIONS.get(file.mime, 'bin')}",
+            conditional=True,
+            etag=file.sha256,
+            max_age=_YEAR,
+        )
+    except FileNotFoundError:
+        raise NotFound("File not found") from None
+    response.cache_control.public = None
+    response.cache_control.private = True
+    response.cache_control.immutable = True
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Cross-Origin-Resource-Policy"] = (
+        "cross-origin" if "/files/" in request.path else "same-site"
+    )
+    return response

@@ -1,0 +1,67 @@
+"""Submit, status, cancel: the main document's first three routes [A1] [A7] [A8]."""
+
+from threading import BoundedSemaphore
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from app.api import answers, idempotency, limits, views
+from app.api.deps import rt, who
+from app.api.headers import traceparent
+from app.api.schemas import Blueprint, DryRunSchema, StatusQuerySchema, SubmitSchema
+from app.services import cancel as cancelling
+from app.services import lookup
+from app.services import submit as submitting
+from app.services.submit import Order
+
+blp = Blueprint("generation", __name__, url_prefix="/api/visual-generation", description="One request")
+_waiters: dict[int, BoundedSemaphore] = {}
+
+
+@blp.route("/submit", methods=["POST"])
+@limits.submits
+@blp.arguments(DryRunSchema, location="query")
+@blp.arguments(SubmitSchema)
+@blp.response(200, answers.SubmitAnswer)
+@blp.doc(parameters=idempotency.HEADER)
+def submit(query: dict[str, Any], order: Order) -> Response:
+    """Ask for a picture; answers at once with the request's id."""
+    if query["dry_run"]:
+        return jsonify(submitting.quote(rt(), [order]))
+    key = idempotency.key(request.get_json())
+    given = submitting.submit(rt(), who(), order, key=key, traceparent=traceparent())
+    return idempotency.answer(given, location=f"/api/visual-generation/status/{given.body['requestId']}")
+
+
+@blp.route("/status/<request_id>")
+@blp.arguments(StatusQuerySchema, location="query")
+@blp.response(200, answers.RequestAnswer)
+@blp.alt_response(304, description="Nothing happened since the ETag that was sent.")
+def status(query: dict[str, Any], request_id: str) -> Response:
+    """Tell what became of a request; `wait` holds the answer until its state changes."""
+    record = lookup.wait_for_change(
+        rt(), who(), request_id, seconds=query["wait"], waiters=_semaphore(rt().settings.max_waiters)
+    )
+    etag = f"{record.event_seq}-{int(query['image_data'])}"
+    if request.if_none_match.contains_weak(etag):
+        unchanged = Response(status=304)
+        unchanged.set_etag(etag, weak=True)
+        return unchanged
+    position = lookup.place_in_line(rt(), record)
+    response = jsonify(views.of_request(record, position=position, image_data=query["image_data"]))
+    response.set_etag(etag, weak=True)
+    response.cache_control.no_cache = True
+    return response
+
+
+@blp.route("/cancel/<request_id>", methods=["DELETE"])
+@blp.response(200, answers.CancelAnswer)
+def cancel(request_id: str) -> Response:
+    """Stop a request for good."""
+    billing = cancelling.cancel(rt(), who(), request_id)
+    return jsonify(success=True, message="Request cancelled successfully", billing=str(billing))
+
+
+def _semaphore(most: int) -> BoundedSemaphore:
+    """Return the one count of waiting answers in this process."""
+    return _waiters.setdefault(most, BoundedSemaphore(most))

@@ -1,0 +1,133 @@
+"""How often one may ask: per user where we know who asks, else per address (IPv6: per /64, which is one customer).
+
+Counted in Redis for all processes. While Redis is away each process counts for itself at an eighth of the
+rate: never an error because of it, and never no limit.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, Response, current_app, request
+from flask_limiter import Limiter, RequestLimit
+from limits import RateLimitItem, parse
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.api import deps
+from app.config import Settings
+
+View = TypeVar("View", bound=Callable[..., Any])
+_PATIENCE = 0.2
+_FALLBACK_SHARE = 8
+
+
+def _identity() -> str:
+    who = deps.known()
+    return f"user:{who.user_id}" if who else f"ip:{_network(request.remote_addr or '')}"
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _batch_items() -> int:
+    """Return how many items a batch brings: each counts, a refused one too."""
+    if request.mimetype == "application/x-ndjson":
+        return max(1, request.get_data(cache=True).count(b"\n"))
+    body: Any = request.get_json(silent=True)
+    items = body.get("requests") if isinstance(body, dict) else None
+    return max(1, len(items)) if isinstance(items, list) else 1
+
+
+def _setting(name: str) -> Callable[[], str]:
+    return lambda: getattr(deps.rt().settings, name)
+
+
+def _login_name() -> str:
+    body: Any = request.get_json(silent=True)
+    name = body.get("username") if isinstance(body, dict) else None
+    return f"login:{str(name).lower()[:200]}"
+
+
+limiter = Limiter(key_func=_identity, headers_enabled=False)
+submits = limiter.shared_limit(_setting("rate_limit_submit"), scope="submit")
+batch_items = limiter.shared_limit(_setting("rate_limit_batch_items"), scope="batch-items", cost=_batch_items)
+logins_per_address = limiter.shared_limit(_setting("rate_limit_login"), scope="login-address")
+logins_per_account = limiter.shared_limit(
+    _setting("rate_limit_login"), scope="login-account", key_func=_login_name
+)
+unlimited = limiter.exempt
+
+
+def larger_body(most: int) -> Callable[[View], View]:
+    """Mark a view that takes bodies of up to `most` bytes instead of the usual megabyte."""
+
+    def mark(view: View) -> View:
+        view.largest_body = most  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def install(app: Flask) -> None:
+    with app.app_context():
+        settings = deps.rt().settings
+    app.config.update(
+        RATELIMIT_STORAGE_URI="redis://",
+        RATELIMIT_STORAGE_OPTIONS={"connection_pool": _pool(settings)},
+        RATELIMIT_STRATEGY="sliding-window-counter",
+        RATELIMIT_DEFAULT=settings.rate_limit_default,
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+        RATELIMIT_IN_MEMORY_FALLBACK=_eighth(settings.rate_limit_default),
+    )
+    app.before_request(_size)
+    limiter.init_app(app)
+    app.after_request(_tell)
+
+
+def _size() -> None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    request.max_content_length = getattr(view, "largest_body", current_app.config["MAX_CONTENT_LENGTH"])
+
+
+def _pool(settings: Settings) -> ConnectionPool:
+    return ConnectionPool.from_url(
+        settings.redis_url,
+        socket_timeout=_PATIENCE,
+        socket_connect_timeout=_PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _eighth(rate: str) -> str:
+    item = parse(rate)
+    return f"{max(1, item.amount // _FALLBACK_SHARE)} per {item.multiples} {item.GRANULARITY.name}"
+
+
+def _tell(response: Response) -> Response:
+    """Say how much is left, in the draft's fields and in the older three; `Retry-After` only where it is refused."""
+    current: RequestLimit | None = limiter.current_limit
+    if current is None:
+        return response
+    item: RateLimitItem = current.limit
+    left, seconds = max(0, current.remaining), _seconds_until(current)
+    response.headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
+    response.headers["RateLimit"] = f'"default";r={left};t={seconds}'
+    response.headers["RateLimit-Limit"] = str(item.amount)
+    response.headers["RateLimit-Remaining"] = str(left)
+    response.headers["RateLimit-Reset"] = str(seconds)
+    if current.breached:
+        response.headers["Retry-After"] = str(max(1, seconds))
+    return response
+
+
+def _seconds_until(current: RequestLimit) -> int:
+    return max(0, int(current.reset_at - deps.rt().clock().timestamp()))

@@ -1,0 +1,190 @@
+"""What may come in: shapes, lengths and words. What they mean is checked in app/services."""
+
+from typing import Any
+
+from flask import Request, abort
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
+from webargs.flaskparser import FlaskParser
+
+from app.domain.vocabulary import AspectRatio, ImageFormat, Kind, Priority, Role
+from app.services.batch import OnDuplicate, Options
+from app.services.submit import Order
+
+MAX_BATCH = 1000
+_DAY = 86_400
+
+
+class Parser(FlaskParser):
+    """Bad input is 400, and a body that isn't JSON says so instead of missing every field."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        if req.content_length and not req.is_json:
+            abort(415, "Send JSON, with Content-Type: application/json.")
+        return super().load_json(req, schema)
+
+
+class Blueprint(SmorestBlueprint):
+    """smorest's blueprint with our parser."""
+
+    ARGUMENTS_PARSER = Parser()
+
+
+class CamelSchema(Schema):
+    """camelCase outside, snake_case inside; fields that aren't declared are refused by name."""
+
+    class Meta:
+        unknown = RAISE
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        field_obj.data_key = camel(field_obj.data_key or field_name)
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+class Text(fields.String):
+    """Text that PostgreSQL and JSON can carry: no NUL, no half of a surrogate pair. `trim` drops spaces around it."""
+
+    def __init__(self, *, trim: bool = False, **kwargs: Any) -> None:
+        self._trim = trim
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        found = str(super()._deserialize(value, attr, data, **kwargs))
+        if "\x00" in found or any("\ud800" <= c <= "\udfff" for c in found):
+            raise ValidationError("Holds a character that can't be stored.")
+        return found.strip() if self._trim else found
+
+
+def _upto(longest: int, shortest: int = 0) -> validate.Length:
+    return validate.Length(min=shortest, max=longest)
+
+
+class MetadataSchema(CamelSchema):
+    image_style = Text(validate=_upto(100, 1))
+    aspect_ratio = fields.Enum(AspectRatio, by_value=True)
+    max_attempts = fields.Integer(strict=True, validate=validate.Range(min=1))
+    provider = Text(validate=_upto(50, 1))
+    seed = fields.Integer(strict=True, validate=validate.Range(min=0, max=2**31 - 1))
+    negative_prompt = Text(validate=_upto(1000))
+    format = fields.Enum(ImageFormat, by_value=True)
+
+    @post_load
+    def as_sent(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Keep the client's own names: this is stored, and given back, as it came."""
+        return {camel(name): value for name, value in data.items()}
+
+
+class SubmitSchema(CamelSchema):
+    type = fields.Enum(Kind, by_value=True, required=True)
+    prompt = Text(trim=True, required=True, validate=_upto(1000, 10))
+    priority = fields.Enum(Priority, by_value=True)
+    project_id = Text(allow_none=True, validate=_upto(200))
+    page_id = Text(allow_none=True, validate=_upto(200))
+    metadata = fields.Nested(MetadataSchema)
+    not_before = fields.AwareDateTime()
+    expires_in = fields.Float(validate=validate.Range(min=1, max=30 * _DAY))
+
+    @post_load
+    def as_order(self, data: dict[str, Any], **_kwargs: Any) -> Order:
+        return Order(**data)
+
+
+class BatchItemSchema(SubmitSchema):
+    client_id = Text(validate=_upto(200, 1))
+
+
+class BatchOptionsSchema(CamelSchema):
+    priority = fields.Enum(Priority, by_value=True)
+    max_concurrent = fields.Integer(strict=True, validate=validate.Range(min=1, max=100))
+    on_duplicate = fields.Enum(OnDuplicate, by_value=True)
+
+    @post_load
+    def as_options(self, data: dict[str, Any], **_kwargs: Any) -> Options:
+        return Options(**data)
+
+
+class BatchSchema(CamelSchema):
+    requests = fields.List(
+        fields.Nested(BatchItemSchema), required=True, validate=validate.Length(min=1, max=MAX_BATCH)
+    )
+    batch_options = fields.Nested(BatchOptionsSchema, load_default=Options)
+
+
+class BatchQuerySchema(BatchOptionsSchema):
+    """The options of a batch that comes as NDJSON, where the body holds items only."""
+
+    max_concurrent = fields.Integer(validate=validate.Range(min=1, max=100))
+
+
+class DryRunSchema(CamelSchema):
+    dry_run = fields.Boolean(load_default=False)
+
+
+class StatusQuerySchema(CamelSchema):
+    wait = fields.Float(load_default=0.0, validate=validate.Range(min=0, max=60))
+    image_data = fields.Boolean(load_default=True)
+
+
+class ListQuerySchema(CamelSchema):
+    status = fields.String(
+        validate=validate.OneOf(["queued", "in-progress", "completed", "failed", "cancelled"])
+    )
+    type = fields.Enum(Kind, by_value=True)
+    project_id = Text(validate=_upto(200))
+    batch_id = Text(validate=_upto(60))
+    priority = fields.Enum(Priority, by_value=True)
+    created_from = fields.AwareDateTime()
+    created_to = fields.AwareDateTime()
+    text = Text(validate=_upto(200, 1))
+    cursor = Text(validate=_upto(60))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class PageQuerySchema(CamelSchema):
+    cursor = Text(validate=_upto(60))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class EventsQuerySchema(CamelSchema):
+    after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**31 - 1))
+
+
+class LoginSchema(CamelSchema):
+    username = Text(required=True, validate=_upto(200, 1))
+    password = Text(required=True, validate=_upto(1000, 1))
+
+
+class LoginOrKeySchema(CamelSchema):
+    """A user and a password, or nothing where an API key is sent in its header."""
+
+    username = Text(validate=_upto(200, 1))
+    password = Text(validate=_upto(1000, 1))
+
+    @pre_load
+    def nothing_is_fine(self, data: Any, **_kwargs: Any) -> Any:
+        return data or {}
+
+
+class RevokeSchema(CamelSchema):
+    all = fields.Boolean(load_default=False)
+
+
+class NewUserSchema(LoginSchema):
+    username = Text(trim=True, required=True, validate=_upto(200, 1))
+    role = fields.Enum(Role, by_value=True, load_default=Role.CLIENT)
+
+
+class ChangeUserSchema(CamelSchema):
+    role = fields.Enum(Role, by_value=True, load_default=None)
+    disabled = fields.Boolean(load_default=None)
+
+
+class NewKeySchema(CamelSchema):
+    name = Text(trim=True, required=True, validate=_upto(200, 1))
+    user_id = fields.UUID(load_default=None)

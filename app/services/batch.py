@@ -1,0 +1,178 @@
+"""Many requests at once: all or nothing, one transaction, at most `max_concurrent` of them at work."""
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import text
+
+from app.clock import iso, milliseconds
+from app.domain import ids
+from app.domain.errors import FieldFault, IllegalMove, Invalid, NotFound
+from app.domain.lifecycle import Status
+from app.domain.vocabulary import Priority
+from app.queue import cancel as cancelling
+from app.queue.enqueue import NewBatch, NewRequest
+from app.runtime import Runtime
+from app.services import estimate, retry, submit
+from app.services.identity import Who
+from app.services.submit import Answer, Key, Order
+
+
+class OnDuplicate(StrEnum):
+    """What to do with an item that asks for the same as an earlier one of the batch."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True)
+class Options:
+    priority: Priority = Priority.NORMAL
+    max_concurrent: int = 5
+    on_duplicate: OnDuplicate = OnDuplicate.ALLOW
+
+
+def create(
+    rt: Runtime, who: Who, orders: list[Order], options: Options, *, key: Key | None, traceparent: str | None
+) -> Answer:
+    """Enqueue all orders, or none: a bad one is named by its index. Raises Invalid, KeyReused."""
+    orders = checked(orders, options)
+    requests = [
+        _item(rt, order, options, index, path=f"requests.{index}.") for index, order in enumerate(orders)
+    ]
+    return _write(rt, who, requests, options, key=key, traceparent=traceparent)
+
+
+def retry_failed(rt: Runtime, who: Who, batch_id: str, *, key: Key | None, traceparent: str | None) -> Answer:
+    """Make a new batch of what failed in this one; each request and the batch name their origin."""
+    found = _batch(rt, who, batch_id)
+    origins = retry.failed_of(rt, who, batch_id)
+    if not origins:
+        raise IllegalMove("Nothing in this batch has failed.")
+    options = Options(Priority(found["priority"]), found["max_concurrent"])
+    requests = [
+        replace(retry.again(rt, row), batch_index=index, held=index >= options.max_concurrent)
+        for index, row in enumerate(origins)
+    ]
+    return _write(rt, who, requests, options, key=key, traceparent=traceparent, origin=batch_id)
+
+
+def status(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:
+    """Return the batch's counts by status, its progress, cost and first errors."""
+    found = _batch(rt, who, batch_id)
+    with rt.db.once() as tx:
+        counted = tx.execute(_COUNTS, {"batch": batch_id}).one()
+        errors = tx.execute(_ERRORS, {"batch": batch_id}).all()
+    counts = {str(word): counted.counts.get(word, 0) for word in Status}
+    ended = sum(n for word, n in counts.items() if Status(word).terminal)
+    return {
+        "batchId": batch_id,
+        "total": found["total"],
+        "maxConcurrent": found["max_concurrent"],
+        "priority": found["priority"],
+        "originBatchId": found["origin_id"],
+        "createdAt": iso(found["created_at"]),
+        "status": "completed" if ended == found["total"] else "in-progress" if counted.begun else "queued",
+        "counts": counts,
+        "held": counted.held,
+        "progress": math.floor(counted.progress or 0),
+        "cost": {"currency": "USD", "amount": float(counted.cost)},
+        "errors": [{"requestId": row.id, "clientId": row.client_id, **row.error} for row in errors],
+    }
+
+
+def cancel(rt: Runtime, who: Who, batch_id: str) -> int:
+    """Cancel all of the batch that hasn't ended; return how many that were."""
+    _batch(rt, who, batch_id)
+
+    def act() -> int:
+        with rt.db.begin() as tx:
+            return len(cancelling.batch(tx, batch_id))
+
+    return rt.db.again(act)
+
+
+def checked(orders: list[Order], options: Options) -> list[Order]:
+    """Refuse two items with one clientId, and treat those that ask for the same as `on_duplicate` says."""
+    seen_ids: set[str] = set()
+    seen: set[Any] = set()
+    kept, faults = [], []
+    for index, order in enumerate(orders):
+        if order.client_id is not None and order.client_id in seen_ids:
+            faults.append(FieldFault(f"requests.{index}.clientId", "Another item has this clientId."))
+        seen_ids.add(order.client_id or "")
+        same = (
+            order.type,
+            order.prompt,
+            order.project_id,
+            order.page_id,
+            str(sorted(order.metadata.items())),
+        )
+        if same in seen and options.on_duplicate is OnDuplicate.REJECT:
+            faults.append(FieldFault(f"requests.{index}", "Asks for the same as an earlier item."))
+        if same in seen and options.on_duplicate is OnDuplicate.SKIP:
+            continue
+        seen.add(same)
+        kept.append(order)
+    if faults:
+        raise Invalid(*faults)
+    return kept
+
+
+def _item(rt: Runtime, order: Order, options: Options, index: int, *, path: str) -> NewRequest:
+    order = replace(order, priority=order.priority or options.priority)
+    held = index >= options.max_concurrent
+    return submit.new_request(rt, order, path=path, batch_index=index, held=held)
+
+
+def _write(
+    rt: Runtime,
+    who: Who,
+    requests: list[NewRequest],
+    options: Options,
+    *,
+    key: Key | None,
+    traceparent: str | None,
+    origin: str | None = None,
+) -> Answer:
+    batch = NewBatch(ids.batch_id(milliseconds(rt.clock())), options.max_concurrent, options.priority, origin)
+    last = requests[-1]
+    rounds = estimate.wait_seconds(rt, last.type, last.priority, before=len(requests) - 1)
+    body = {
+        "success": True,
+        "batchId": batch.id,
+        "requestIds": [{"requestId": request.id, "clientId": request.client_id} for request in requests],
+        "total": len(requests),
+        "estimatedWaitTime": rounds,
+    }
+    return submit.write(rt, who, requests, body, batch=batch, key=key, traceparent=traceparent)
+
+
+def _batch(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:
+    with rt.db.once() as tx:
+        row = tx.execute(_BATCH, {"id": batch_id, "owner": who.scope}).mappings().one_or_none()
+    if row is None:
+        raise NotFound("Batch not found")
+    return dict(row)
+
+
+_BATCH = text("""
+SELECT * FROM generation_batches WHERE id = :id AND (CAST(:owner AS uuid) IS NULL OR owner_id = :owner)
+""")
+_COUNTS = text("""
+SELECT (SELECT jsonb_object_agg(status, n) FROM (
+        SELECT status, count(*) AS n FROM generation_requests WHERE batch_id = :batch GROUP BY status) AS s) AS counts,
+    count(*) FILTER (WHERE held) AS held,
+    count(*) FILTER (WHERE started_at IS NOT NULL) > 0 AS begun,
+    avg(CASE WHEN status IN ('completed', 'failed', 'cancelled') THEN 100 ELSE progress END) AS progress,
+    COALESCE((SELECT sum(cost) FROM attempts AS a JOIN generation_requests AS b ON b.id = a.request_id
+              WHERE b.batch_id = :batch), 0) AS cost
+FROM generation_requests WHERE batch_id = :batch
+""")
+_ERRORS = text("""
+SELECT id, client_id, error FROM generation_requests
+WHERE batch_id = :batch AND status = 'failed' ORDER BY batch_index LIMIT 100
+""")

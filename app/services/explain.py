@@ -1,0 +1,99 @@
+"""Why a request waits, or what was tried: in words for people and figures for machines."""
+
+from typing import Any
+
+from app.clock import iso
+from app.domain.lifecycle import Status
+from app.providers.base import HealthState
+from app.queue import stats
+from app.runtime import Runtime
+from app.services import health, lookup
+from app.services.identity import Who
+from app.services.lookup import Record
+
+
+def explain(rt: Runtime, who: Who, request_id: str) -> dict[str, Any]:
+    """Return `{requestId, status, place, reasons, queuePosition, hops}`. Raises NotFound."""
+    record = lookup.find(rt, who, request_id)
+    hops = [_hop(row) for row in lookup.attempts(rt, request_id)]
+    position = lookup.place_in_line(rt, record)
+    return {
+        "requestId": record.id,
+        "status": str(record.status),
+        "place": record.place,
+        "reasons": _reasons(rt, record, position, hops),
+        "queuePosition": position,
+        "attempts": record.attempts,
+        "maxAttempts": record.max_attempts,
+        "hops": hops,
+    }
+
+
+def _reasons(rt: Runtime, record: Record, position: int | None, hops: list[dict[str, Any]]) -> list[str]:
+    match record.place:
+        case "ready":
+            return [_in_line(position), *_obstacles(rt)]
+        case "held":
+            return ["Its batch is at its limit; it is let in when another of the batch ends."]
+        case "delayed":
+            return [_delayed(record, hops)]
+        case "running":
+            return [f"A worker is at it: {record.stage or 'calling the provider'}, {record.progress} %."]
+        case "waiting":
+            return [f"The provider works on it; it is asked again at {_when(record)}."]
+        case _:
+            return [_ended(record, hops)]
+
+
+def _in_line(position: int | None) -> str:
+    if position is None:
+        return f"Over {stats.POSITION_LIMIT} requests of its priority stand before it."
+    return "It is next." if position == 1 else f"{position - 1} requests stand before it."
+
+
+def _obstacles(rt: Runtime) -> list[str]:
+    found = []
+    if not rt.board.look().workers:
+        found.append("No worker is running.")
+    for name, seen in health.known(rt).items():
+        if seen.state is not HealthState.UP:
+            found.append(f"{name} is {seen.state}: {seen.reason}")
+    return found
+
+
+def _delayed(record: Record, hops: list[dict[str, Any]]) -> str:
+    if not hops:
+        return f"It was asked for not before {_when(record)}."
+    last = hops[-1]
+    return f"{last['provider']}: {last['message'] or last['state']}; it is tried again at {_when(record)}."
+
+
+def _ended(record: Record, hops: list[dict[str, Any]]) -> str:
+    match record.status:
+        case Status.COMPLETED:
+            made_by = f" by {hops[-1]['provider']}" if hops else ""
+            return f"It was completed{made_by} in attempt {record.attempts}."
+        case Status.FAILED:
+            return f"It failed after {record.attempts} attempts: {(record.error or {}).get('message', '')}"
+        case _:
+            return "It was cancelled."
+
+
+def _when(record: Record) -> str:
+    return iso(record.due_at) if record.due_at else "once it is due"
+
+
+def _hop(row: dict[str, Any]) -> dict[str, Any]:
+    ended = row["ended_at"]
+    return {
+        "attempt": row["attempt"],
+        "provider": row["provider"],
+        "model": row["model"],
+        "state": row["state"],
+        "code": row["error_kind"],
+        "message": row["message"],
+        "cost": float(row["cost"]),
+        "startedAt": iso(row["started_at"]),
+        "endedAt": iso(ended) if ended else None,
+        "seconds": round((ended - row["started_at"]).total_seconds(), 3) if ended else None,
+    }
