@@ -68,6 +68,8 @@ def _engine(url: str, pool_size: int, statement_seconds: float, name: str) -> En
     return create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         isolation_level="READ COMMITTED",
+        # An error's text would else carry the values of its statement into logs: prompts, hashes.
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,

@@ -5,6 +5,7 @@ Only fields that are passed by name are written; what might hold a secret is dro
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import structlog
@@ -35,7 +36,7 @@ def configure(level: str = "INFO", form: str = "json") -> None:
     ]
     last: Any = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last],
+        processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -49,6 +50,23 @@ def configure(level: str = "INFO", form: str = "json") -> None:
 
 def _redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     return {name: "***" if name in _SECRET else value for name, value in line.items()}
+
+
+def _frames(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Write an exception as the types and places it came from, without its words: those may quote a prompt or a key."""
+    if not line.pop("exc_info", None):
+        return line
+    error = sys.exc_info()[1]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)] if error else []
+    return {**line, "error": _types(error), "at": places}
+
+
+def _types(error: BaseException | None) -> str:
+    names = []
+    while error is not None:
+        names.append(type(error).__name__)
+        error = error.__cause__ or error.__context__
+    return " < ".join(names)
 
 
 def _plain(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:

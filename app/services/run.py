@@ -143,7 +143,7 @@ def _take(
     match answer:
         case Done():
             files = _finish(rt, attempt, provider, answer)
-            stored: tuple[Stored, ...] = tuple(file.stored for file in files)
+            stored: tuple[Stored, ...] = tuple(file.facts for file in files)
             return Completed(provider.name, answer.model, answer.seed, stored, answer.cost), files
         case Accepted(handle, poll_in):
             handle = {**handle, "provider": provider.name}
@@ -162,12 +162,12 @@ def _finish(rt: Runtime, attempt: Attempt, provider: Provider, done: Done) -> tu
     wanted = claim.metadata.get("format")
     provenance = Provenance(
         prompt=claim.prompt,
-        type=claim.type,
+        kind=claim.type,
         provider=provider.name,
         model=done.model,
         seed=done.seed,
         request_id=claim.request_id,
-        credit=artifact.credit,
+        credit=artifact.credit or "",
     )
     finish = Finish(
         ImageFormat(wanted) if wanted else None, line_art=artifact.line_art, provenance=provenance
@@ -250,10 +250,10 @@ def _write(
     with rt.db.begin() as tx:
         if files:
             # The row's lock comes before the file, so that a clean-up can't take away what is being kept.
-            assets.keep(tx, [file.stored for file in files])
+            assets.keep(tx, [file.facts for file in files])
             for file in files:
                 if file.draft.exists():
-                    rt.store.publish(file.draft, file.stored.sha256)
+                    rt.store.publish(file.draft, file.facts.sha256)
         ours = settle.apply(tx, claim, attempt_id, verdict, retry_base=base, rng=rt.rng)
     _log.info(
         "settled" if ours else "fenced",

@@ -1,0 +1,1 @@
+"""Stand-ins for providers: what Atelier calls, never Atelier itself."""

@@ -1,0 +1,63 @@
+"""A provider inside the test's own process, that does what the test says."""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PIL import Image
+
+from app.domain.vocabulary import Kind
+from app.providers.base import Accepted, Artifact, Billing, Context, Done, Health, HealthState, Running, Task
+
+Submit = Callable[[Task, Context], Done | Accepted]
+Poll = Callable[[Mapping[str, Any], Context], Done | Running]
+
+
+def picture(color: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", size, color).save(made, "PNG")
+    return made.getvalue()
+
+
+def done(content: bytes | None = None, *, cost: float = 0.0) -> Done:
+    artifact = Artifact("image", picture() if content is None else content, "image/png")
+    return Done((artifact,), "fake-1", 7, cost)
+
+
+class Scripted:
+    """Answers with what `submit` and `poll` return or raise, and keeps the tasks it was given."""
+
+    model = "fake-1"
+    kinds = frozenset(Kind)
+
+    def __init__(
+        self,
+        name: str = "fake",
+        submit: Submit = lambda _task, _context: done(),
+        poll: Poll = lambda _handle, _context: done(),
+        *,
+        price: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.price = price
+        self.health_now = Health(HealthState.UP)
+        self.tasks: list[Task] = []
+        self.polls: list[Mapping[str, Any]] = []
+        self.cancelled: list[Mapping[str, Any] | None] = []
+        self._submit = submit
+        self._poll = poll
+
+    def submit(self, task: Task, context: Context) -> Done | Accepted:
+        self.tasks.append(task)
+        return self._submit(task, context)
+
+    def poll(self, handle: Mapping[str, Any], context: Context) -> Done | Running:
+        self.polls.append(handle)
+        return self._poll(handle, context)
+
+    def cancel(self, handle: Mapping[str, Any] | None) -> Billing:
+        self.cancelled.append(handle)
+        return Billing.STOPPED
+
+    def health(self) -> Health:
+        return self.health_now
