@@ -57,7 +57,14 @@ def _frames(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     if not line.pop("exc_info", None):
         return line
     error = sys.exc_info()[1]
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)] if error else []
+    places = (
+        [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        if error
+        else []
+    )
     return {**line, "error": _types(error), "at": places}
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import uuid
 
 from redis import Redis
 
@@ -25,17 +24,10 @@ def main() -> int:
     rescue.release_dead_neighbours(rt)
     rt.bell.push_ticket()
     rt.close()
-    connection = Redis.from_url(rt.settings.redis_url)
-    queue = tickets.queue(connection)
-    worker = DrainWorker(
-        [queue],
-        name=uuid.uuid4().hex,
-        connection=connection,
-        job_class=tickets.Ticket,
-        serializer=queue.serializer,
-        ticket_seconds=rt.settings.ticket_seconds,
+    queue = tickets.queue(Redis.from_url(rt.settings.redis_url))
+    DrainWorker(queue, ticket_seconds=rt.settings.ticket_seconds).work(
+        logging_level="WARNING", with_scheduler=False
     )
-    worker.work(logging_level="WARNING", with_scheduler=False)
     return 0
 
 

@@ -1,5 +1,6 @@
-"""`python -m workers.sweeper`: does the rounds every few seconds. A process of its own and never a queue job,
-so that a queue that is stuck can't keep it from coming to help.
+"""`python -m workers.sweeper`: does the rounds every few seconds.
+
+A process of its own and never a queue job, so that a queue that is stuck can't keep it from coming to help.
 """
 
 import signal

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import uuid
 from types import FrameType
 from typing import Any
 
 import structlog
-from rq import Worker
+from rq import Queue, Worker
 
 from app.services import rescue
 from workers.process import tools
@@ -17,9 +18,16 @@ _log = structlog.get_logger(__name__)
 class DrainWorker(Worker):
     """Runs tickets. A drain in flight depends on SQL only: Redis may be away for as long as it likes."""
 
-    def __init__(self, *args: Any, ticket_seconds: int, **kwargs: Any) -> None:
+    def __init__(self, queue: Queue, *, ticket_seconds: int) -> None:
         # RQ's parent speaks to Redis at each monitoring interval, and quits, killing the horse, if it can't.
-        super().__init__(*args, job_monitoring_interval=ticket_seconds, **kwargs)
+        super().__init__(
+            [queue],
+            name=uuid.uuid4().hex,
+            connection=queue.connection,
+            job_class=queue.job_class,
+            serializer=queue.serializer,
+            job_monitoring_interval=ticket_seconds,
+        )
 
     def handle_warm_shutdown_request(self) -> None:
         """Ask the drain to stop claiming and to come to an end within its grace."""

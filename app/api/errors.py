@@ -105,8 +105,8 @@ def _from_schema(err: ValidationError) -> Response:
 
 def _from_http(err: HTTPException) -> Response:
     status = err.code or 500
-    if err.response is not None and status < 400:
-        return Response(err.response.get_data(), status, dict(err.response.headers))
+    if status < 400:
+        return Response(status=status, headers=err.get_headers())
     messages = (getattr(err, "data", None) or {}).get("messages")
     if messages:
         return problem(400, "validation_failed", "The request is not valid.", faults=_flat(messages))

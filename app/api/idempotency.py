@@ -5,8 +5,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.api.errors import FieldFault
-from app.domain.errors import Invalid
+from app.domain.errors import FieldFault, Invalid
 from app.services.submit import Answer, Key
 
 _GOOD = re.compile(r"[A-Za-z0-9_-]{8,128}")

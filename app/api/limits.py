@@ -1,7 +1,7 @@
 """How often one may ask: per user where we know who asks, else per address (IPv6: per /64, which is one customer).
 
-Counted in Redis for all processes. While Redis is away each process counts for itself at an eighth of the
-rate: never an error because of it, and never no limit.
+Counted in Redis for all processes. While Redis is away each process counts for itself, at the same rates:
+never an error because of it, and never no limit.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter, RequestLimit
-from limits import RateLimitItem, parse
+from limits import RateLimitItem
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,7 +20,6 @@ from app.config import Settings
 
 View = TypeVar("View", bound=Callable[..., Any])
 _PATIENCE = 0.2
-_FALLBACK_SHARE = 8
 
 
 def _identity() -> str:
@@ -86,7 +85,6 @@ def install(app: Flask) -> None:
         RATELIMIT_STRATEGY="sliding-window-counter",
         RATELIMIT_DEFAULT=settings.rate_limit_default,
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
-        RATELIMIT_IN_MEMORY_FALLBACK=_eighth(settings.rate_limit_default),
     )
     app.before_request(_size)
     limiter.init_app(app)
@@ -105,11 +103,6 @@ def _pool(settings: Settings) -> ConnectionPool:
         socket_connect_timeout=_PATIENCE,
         retry=Retry(NoBackoff(), 0),
     )
-
-
-def _eighth(rate: str) -> str:
-    item = parse(rate)
-    return f"{max(1, item.amount // _FALLBACK_SHARE)} per {item.multiples} {item.GRANULARITY.name}"
 
 
 def _tell(response: Response) -> Response:

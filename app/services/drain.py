@@ -121,7 +121,7 @@ class Drain:
     def _work(self, attempt: Attempt) -> None:
         try:
             run.run(self._rt, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001 (the one loop top where anything may come out of an adapter)
             # A fault of ours or of an adapter: the request gets its retry or its end, the drain goes on.
             _log.exception("attempt_crashed", request=attempt.claim.request_id)
             self._settle(
