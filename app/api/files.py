@@ -45,6 +45,7 @@ def _send(file: File, name: str) -> Response:
         )
     except FileNotFoundError:
         raise NotFound("File not found") from None
+    response.cache_control.public = False
     response.cache_control.private = True
     response.cache_control.immutable = True
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"

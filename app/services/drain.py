@@ -119,6 +119,7 @@ class Drain:
         self._freed.set()
 
     def _work(self, attempt: Attempt) -> None:
+        structlog.contextvars.bind_contextvars(traceparent=attempt.claim.traceparent)
         try:
             run.run(self._rt, attempt)
         except Exception:  # noqa: BLE001 (the one loop top where anything may come out of an adapter)

@@ -21,6 +21,7 @@ _log = structlog.get_logger(__name__)
 LOCK = 7_402_612
 _HOUSEKEEPING_SECONDS = 600.0
 _HEALTH_SECONDS = 30.0
+_STRAYS_SECONDS = 86_400.0
 UNREFERENCED_SECONDS = 86_400.0
 
 
@@ -58,18 +59,24 @@ class Sweeper:
         self._step("expire", _expire)
         self._step("admit", _admit)
         self._step("tickets", _top_up)
-        self._step("minutes", _fold)
+        if self._every("minutes", self._rt.settings.metrics_collection_interval_ms / 1000):
+            self._step("minutes", _fold)
         if self._every("health", _HEALTH_SECONDS):
             self._step("health", health.look)
         if self._every("housekeeping", _HOUSEKEEPING_SECONDS):
             self._step("retain", _retain)
             self._step("files", _let_files_go)
+        if self._every("strays", _STRAYS_SECONDS):
+            self._step("strays", remove_strays)
 
     def _step(self, name: str, act: Callable[[Runtime], int]) -> None:
         try:
             done = act(self._rt)
         except (DBAPIError, PoolTimeout, RedisError, OSError) as err:
             _log.warning("sweep_step_failed", step=name, error=type(err).__name__)
+            return
+        except Exception:  # noqa: BLE001 (a provider whose health check breaks must not keep the dead from rescue)
+            _log.exception("sweep_step_crashed", step=name)
             return
         if done:
             _log.info("swept", step=name, n=done)
