@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 class DrainWorker(Worker):
     """Runs tickets. A drain in flight depends on SQL only: Redis may be away for as long as it likes."""
 
+    # How long it stays away at most from a Redis that was gone; RQ's own minute is work's minute lost.
+    max_connection_wait_time = 5.0
+
     def __init__(self, queue: Queue, *, ticket_seconds: int) -> None:
         # RQ's parent speaks to Redis at each monitoring interval, and quits, killing the horse, if it can't.
         super().__init__(

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,8 @@ import pytest
 import requests
 from redis import Redis
 
+from app.events import tickets
+from app.local import valkey
 from app.services import tokens
 from tests.conftest import environment, until
 from tests.fakes.remote import Studio
@@ -47,7 +50,11 @@ def service(db, told, tmp_path) -> Iterator[Service]:
 
 @pytest.fixture
 def ask(rt, alice, service):
-    """Ask the running service as alice."""
+    return asking(rt, alice, service)
+
+
+def asking(rt, alice, service):
+    """Return how to ask the running service as alice."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {tokens.access(rt, alice)}"
 
@@ -55,6 +62,15 @@ def ask(rt, alice, service):
         return session.request(method, service.url + "/api/visual-generation" + path, timeout=30, **given)
 
     return send
+
+
+def send_home(service: Service, redis_url: str) -> None:
+    """End the drain that lingers, so that the worker waits for a ticket; there is none."""
+    with Redis.from_url(redis_url) as redis:
+        redis.delete(f"rq:queue:{tickets.QUEUE}")
+    horse = service.horse()
+    horse.send_signal(signal.SIGUSR1)
+    until(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE, 15)
 
 
 def submit(ask, **more) -> str:
@@ -141,13 +157,32 @@ def test_a_flushed_redis_loses_nothing(ask, service, servers):
 def test_a_request_that_waits_while_redis_forgets_it_is_found_by_the_sweeper(ask, service, servers, studio):
     """The worker sits idle on an empty RQ queue: only a new ticket can move it."""
     with Redis.from_url(servers.redis_url) as redis:
-        horse = service.horse()
-        horse.send_signal(signal.SIGUSR1)
-        until(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE, 15)
+        send_home(service, servers.redis_url)
         redis.flushall()
         request = submit(ask)
         redis.flushall()
         assert until(lambda: ended(ask, request), 30)["status"] == "completed"
+
+
+def test_while_redis_is_away_requests_are_taken_and_done_soon_after(db, told, tmp_path, rt, alice):
+    data = tmp_path / "redis"
+    with ExitStack() as up:
+        first = ExitStack()
+        url = first.enter_context(valkey.running(data))
+        service = up.enter_context(running({**told, "REDIS_URL": url}, tmp_path, "web", "worker", "sweeper"))
+        ask = asking(rt, alice, service)
+        warm = submit(ask)
+        until(lambda: ended(ask, warm), 30)
+        send_home(service, url)
+        first.close()
+        began = time.monotonic()
+        ids = [submit(ask) for _ in range(5)]
+        assert time.monotonic() - began < 2
+        assert ask("GET", "/queue/status").status_code == 200
+        assert up.enter_context(valkey.running(data)) == url
+        back = time.monotonic()
+        until(lambda: all(ended(ask, i) for i in ids), 30)
+        print(f"lost=0 recovery_s={time.monotonic() - back:.1f}")
 
 
 def test_a_deploy_lets_running_calls_finish_and_burns_no_attempt(ask, service, studio):
