@@ -7,13 +7,13 @@ from types import FrameType
 
 from app.local.child import die_with_parent
 from app.services.drain import Drain
-from workers.process import tools
+from workers.process import WORKER_PID, tools
 
 
 def drain() -> None:
     """Drain the queue until the budget is spent; leave a successor behind if rows remain."""
     # kill -9 of the RQ worker leaves its work-horse alive, and RQ then starts a second copy a minute later.
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, parent=WORKER_PID)
     stop = Event()
     _listen(stop)
     rt = tools()

@@ -13,7 +13,7 @@ import requests
 from redis import Redis
 
 from app.events import tickets
-from app.local import valkey
+from app.local import places, valkey
 from app.services import tokens
 from tests.conftest import environment, until
 from tests.fakes.remote import Studio
@@ -165,8 +165,8 @@ def test_a_request_that_waits_while_redis_forgets_it_is_found_by_the_sweeper(ask
 
 
 def test_while_redis_is_away_requests_are_taken_and_done_soon_after(db, told, tmp_path, rt, alice):
-    data = tmp_path / "redis"
     with ExitStack() as up:
+        data = up.enter_context(places.scratch())
         first = ExitStack()
         url = first.enter_context(valkey.running(data))
         service = up.enter_context(running({**told, "REDIS_URL": url}, tmp_path, "web", "worker", "sweeper"))
