@@ -1,0 +1,161 @@
+"""The child's side of finishing a picture: decode, check, turn upright, write picture and thumbnail.
+
+Runs in a guarded process (guard.py), because decoders are where hostile bytes do harm. Everything
+that a decoder or encoder complains of is the picture's fault and becomes BadImage; files are read and
+written whole, in calls of our own, so that an OSError which leaves here is the disk's.
+"""
+
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageOps
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from app.domain.verdict import Stored
+from app.domain.vocabulary import ImageFormat
+from app.storage import formats
+from app.storage.files import write_synced
+from app.storage.picture import BadImage, Finish
+
+MAX_PIXELS = 4096 * 4096
+MAX_SIDE = 16383
+THUMBNAIL = (200, 200)
+
+# Named by their classes, so that they are loaded: to find one that isn't, Pillow loads all of its forty.
+_FORMATS = [kind.format for kind in (PngImageFile, JpegImageFile, WebPImageFile, AvifImageFile)]
+_COMPLAINTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def prepare() -> None:
+    """Set Pillow up for hostile bytes; once for the process."""
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def finish(source: Path, image: Path, thumbnail: Path, wanted: Finish) -> tuple[Stored, Stored]:
+    """Read the picture at `source`, write `image` and `thumbnail` as new synced files, return the facts of both.
+
+    Raise BadImage for a picture that won't do, MemoryError for one that needs more than there is, OSError for a
+    disk that fails.
+    """
+    form = wanted.format or ImageFormat.WEBP
+    picture = decode(source.read_bytes(), line_art=wanted.line_art)
+    with _blaming("The picture could not be written in the format asked for."):
+        full = formats.encode(picture, form, wanted.provenance, line_art=wanted.line_art)
+        small = formats.encode_thumbnail(miniature(picture))
+    write_synced(image, full)
+    write_synced(thumbnail, small)
+    return (
+        _facts("image", full, form, picture.size),
+        _facts("thumbnail", small, ImageFormat.WEBP, THUMBNAIL),
+    )
+
+
+def decode(content: bytes, *, line_art: bool = False) -> Image.Image:
+    """Return the upright picture in L, RGB or RGBA and sRGB, without any metadata; raise BadImage.
+
+    Line art keeps its values as they are, and is grey (L) where every pixel is.
+    """
+    with _blaming("The picture is damaged, or not a PNG, JPEG, WebP or AVIF file."):
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            _check(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            plain = _simple(image if line_art else _in_srgb(image))
+        plain.info = {}
+        return _grey(plain) if line_art else plain
+
+
+def miniature(picture: Image.Image) -> Image.Image:
+    """Return all of the picture within 200 x 200 pixels, the rest of them white."""
+    width, height = picture.size
+    scale = min(THUMBNAIL[0] / width, THUMBNAIL[1] / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = formats.on_white(picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+    paper = Image.new("RGB", THUMBNAIL, "white")
+    paper.paste(small, ((THUMBNAIL[0] - size[0]) // 2, (THUMBNAIL[1] - size[1]) // 2))
+    return paper
+
+
+@contextmanager
+def _blaming(sentence: str) -> Iterator[None]:
+    try:
+        yield
+    except BadImage:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage("The picture is too large.") from error
+    except _COMPLAINTS as error:
+        raise BadImage(sentence) from error
+
+
+def _check(image: Image.Image) -> None:
+    """Refuse by the header alone, before a pixel is decoded."""
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise BadImage(f"The picture is too large: {width} x {height} pixels.")
+    # A camera's MPO holds previews beside the picture, not frames.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise BadImage("The picture is animated.")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Return the picture with the colours that its profile means; a profile nobody can read means nothing."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in {"RGB", "RGBA", "CMYK"}:
+        return image
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    try:
+        return (
+            ImageCms.profileToProfile(
+                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode=mode
+            )
+            or image
+        )
+    except ImageCms.PyCMSError:
+        return image
+
+
+def _simple(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        return clear.convert("RGB") if clear.getchannel("A").getextrema() == (255, 255) else clear
+    if image.mode.startswith("I"):
+        return image.point(lambda level: level / 257).convert("L")
+    return image.convert("L" if image.mode in {"1", "L", "LA"} else "RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    if image.mode != "RGB":
+        return image
+    red, green, blue = image.split()
+    same = all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
+    return red if same else image
+
+
+def _facts(role: str, content: bytes, form: ImageFormat, size: tuple[int, int]) -> Stored:
+    return Stored(role, hashlib.sha256(content).hexdigest(), form.mime, len(content), *size)
