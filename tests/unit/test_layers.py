@@ -34,7 +34,9 @@ REFUSED = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "b
 
 def room(dotted: str) -> str:
     """Return the layer that a dotted name belongs to."""
-    return max((name for name in [*MAY, "migrations"] if f"{dotted}.".startswith(f"{name}.")), key=len, default="")
+    return max(
+        (name for name in [*MAY, "migrations"] if f"{dotted}.".startswith(f"{name}.")), key=len, default=""
+    )
 
 
 @pytest.mark.parametrize("name", modules())
@@ -48,7 +50,9 @@ def test_a_module_imports_only_what_is_below_it(name):
 
 @pytest.mark.parametrize("name", [name for name in modules() if room(name) == "app.domain"])
 def test_the_domain_knows_the_standard_library_only(name):
-    outside = {found.split(".")[0] for found in imports(modules()[name][1])} - {"app"} - sys.stdlib_module_names
+    outside = (
+        {found.split(".")[0] for found in imports(modules()[name][1])} - {"app"} - sys.stdlib_module_names
+    )
     assert not outside
 
 
@@ -68,7 +72,9 @@ def test_workers_load_no_flask():
         "import sys, workers.__main__, workers.tasks, workers.sweeper;"
         "print([m for m in ('flask', 'werkzeug', 'flask_smorest') if m in sys.modules])"
     )
-    printed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert printed.stdout.strip() == "[]"
 
 
