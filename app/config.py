@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from environs import EnvError, EnvValidationError, FileAwareEnv, validate
+from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
 
 MIN_SECRET_BYTES = 32
 
@@ -139,12 +139,14 @@ def _read(env: FileAwareEnv) -> dict[str, Any]:
 
 def _postgres(url: str) -> None:
     if not url.startswith(("postgresql://", "postgresql+psycopg://")):
-        raise EnvError("must be a postgresql:// address; Atelier keeps its queue in PostgreSQL only")
+        raise ValidationError("must be a postgresql:// address; Atelier keeps its queue in PostgreSQL only")
 
 
 def _long_enough(secret: str) -> None:
     if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise EnvError(f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48")
+        raise ValidationError(
+            f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
+        )
 
 
 def _check_together(settings: Settings) -> None:
@@ -155,7 +157,8 @@ def _check_together(settings: Settings) -> None:
 
 
 def _faults(err: EnvValidationError) -> str:
-    return "\n".join(f"{name}: {' '.join(map(str, faults))}" for name, faults in err.error_messages.items())
+    faults: Any = err.error_messages
+    return "\n".join(f"{name}: {' '.join(map(str, found))}" for name, found in faults.items())
 
 
 def shown(settings: Settings) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from functools import cache
 from app import config, log, runtime
 from app.runtime import Runtime
 
-
 # The RQ worker imports this module before it forks: in a work-horse it is still the parent's number.
 WORKER_PID = os.getpid()
 

@@ -16,7 +16,17 @@ import requests
 
 from app.domain.failure import FailureKind
 from app.domain.vocabulary import Kind
-from app.providers.base import Accepted, Billing, Context, Done, Health, HealthState, ProviderError, Running, Task
+from app.providers.base import (
+    Accepted,
+    Billing,
+    Context,
+    Done,
+    Health,
+    HealthState,
+    ProviderError,
+    Running,
+    Task,
+)
 from tests.fakes.scripted import done, picture
 
 

@@ -98,7 +98,9 @@ def attempts(board, request):
     with board.db.once() as tx:
         from sqlalchemy import text
 
-        return tx.execute(text("SELECT provider, state FROM attempts WHERE request_id = :id ORDER BY id"), {"id": request}).all()
+        return tx.execute(
+            text("SELECT provider, state FROM attempts WHERE request_id = :id ORDER BY id"), {"id": request}
+        ).all()
 
 
 def test_failures_are_retried_and_end_after_max_attempts(rt, board, alice):

@@ -31,7 +31,12 @@ class Service:
         for name in names:
             with (self._logs / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
-                    self._command(name), env=self._env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                    self._command(name),
+                    env=self._env,
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
         if "web" in names:
             until(self._answers, 20)
@@ -68,12 +73,23 @@ class Service:
                 process.kill()
 
     def _command(self, name: str) -> list[str]:
-        match name.split("-")[0]:
+        match name.split("-", maxsplit=1)[0]:
             case "web":
                 bind = f"127.0.0.1:{self.port}"
                 return [
-                    sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", bind, "-k", "gthread", "--threads", "16",
-                    "--no-control-socket", "--graceful-timeout", "5",
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "wsgi:app",
+                    "--bind",
+                    bind,
+                    "-k",
+                    "gthread",
+                    "--threads",
+                    "16",
+                    "--no-control-socket",
+                    "--graceful-timeout",
+                    "5",
                 ]
             case "worker":
                 return [sys.executable, "-m", "workers"]

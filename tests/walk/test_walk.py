@@ -88,7 +88,9 @@ def test_a_prompt_becomes_a_picture(ask, service):
     request = submit(ask)
     found = until(lambda: ended(ask, request), 30)
     assert found["status"] == "completed"
-    image = requests.get(service.url + found["result"]["imageUrl"].removeprefix("http://localhost"), timeout=10)
+    image = requests.get(
+        service.url + found["result"]["imageUrl"].removeprefix("http://localhost"), timeout=10
+    )
     assert image.status_code == 200
     assert image.headers["Content-Type"] == "image/webp"
     assert image.content[8:12] == b"WEBP"
