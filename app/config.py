@@ -83,13 +83,16 @@ def load(env_file: Path | None = None) -> Settings:
 
     Raises BadSettings with every fault, each on a line that names the variable.
     """
-    env = FileAwareEnv(eager=False)
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
     env.read_env(str(env_file or Path(".env").absolute()), recurse=False)
-    values = _read(env)
     try:
+        values = _read(env)
         env.seal()
     except EnvValidationError as err:
         raise BadSettings(_faults(err)) from err
+    except ValueError as err:
+        # A file that a *_FILE names and that can't be read; the message names the variable.
+        raise BadSettings(str(err)) from err
     settings = Settings(**values)
     _check_together(settings)
     return settings

@@ -1,19 +1,23 @@
 """The database's history. `atelier migrate` brings it to the newest revision."""
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
+
+if TYPE_CHECKING:
+    # Imported where it is used: it would be a third of what a web process loads, and is needed once.
+    from alembic.config import Config
 
 # One number for all who migrate this database, so that two starts at once do it once.
 _LOCK = 7_402_611
 
 
-def config(engine: Engine) -> Config:
+def config(engine: Engine) -> "Config":
     """Return Alembic's configuration for this folder, with the engine to work on."""
+    from alembic.config import Config
+
     made = Config()
     made.set_main_option("script_location", str(Path(__file__).parent))
     made.attributes["engine"] = engine
@@ -22,6 +26,8 @@ def config(engine: Engine) -> Config:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to `revision`; a second caller waits for the first and then finds nothing to do."""
+    from alembic import command
+
     with engine.connect() as guard:
         guard.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
         try:
@@ -32,6 +38,14 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
 def pending(engine: Engine) -> bool:
     """Whether the database is behind the code."""
-    newest = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    from alembic.migration import MigrationContext
+
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() != newest
+        return MigrationContext.configure(connection).get_current_revision() != _newest()
+
+
+@cache
+def _newest() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(Path(__file__).parent)).get_current_head()

@@ -11,16 +11,16 @@ from workers.process import WORKER_PID, tools
 
 
 def drain() -> None:
-    """Drain the queue until the budget is spent; leave a successor behind if rows remain."""
+    """Drain the queue until the budget is spent, then leave it to a successor in a fresh process."""
     # kill -9 of the RQ worker leaves its work-horse alive, and RQ then starts a second copy a minute later.
     die_with_parent(signal.SIGKILL, parent=WORKER_PID)
     stop = Event()
     _listen(stop)
     rt = tools()
     try:
-        while Drain(
-            rt, slots=rt.settings.worker_slots, pool_worker=os.environ["RQ_WORKER_ID"], stop=stop
-        ).run():
+        while True:
+            Drain(rt, slots=rt.settings.worker_slots, pool_worker=os.environ["RQ_WORKER_ID"], stop=stop).run()
+            # A successor comes also where nothing waits: a worker without a drain would look dead, and wake up late.
             # Without Redis nobody could be told to go on, so this process goes on itself.
             if stop.is_set() or rt.bell.push_ticket():
                 break

@@ -21,6 +21,7 @@ from app.services.identity import Who
 
 KEY_PREFIX = "atl"
 MIN_PASSWORD = 10
+MAX_NAME = 200
 _hasher = PasswordHasher()
 
 
@@ -79,7 +80,9 @@ def revoke_all(rt: Runtime, user_id: uuid.UUID) -> None:
 
 
 def add_user(rt: Runtime, actor: str, username: str, password: str, role: Role) -> uuid.UUID:
-    """Create a user; return the id. Raises Invalid where the name is taken or the password is short."""
+    """Create a user; return the id. Raises Invalid where the name is taken or bad, or the password is short."""
+    if not 1 <= len(username) <= MAX_NAME:
+        raise Invalid(FieldFault("username", f"Must have 1 to {MAX_NAME} characters."))
     _check_password(password)
     user_id = uuid.uuid4()
     given = {"id": user_id, "username": username, "hash": _hasher.hash(password), "role": str(role)}

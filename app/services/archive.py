@@ -24,9 +24,11 @@ def stream(rt: Runtime, who: Who, batch_id: str) -> Iterator[bytes]:
         entry = {"requestId": record.id, "clientId": record.client_id, "status": str(record.status)}
         if record.result:
             image = record.result["files"]["image"]
-            entry["file"] = f"{record.id}.{_EXTENSIONS[image['mime']]}"
-            entry["sha256"] = image["sha256"]
-            zipped.add_path(str(rt.store.path(image["sha256"])), entry["file"])
+            stored = rt.store.path(image["sha256"])
+            if stored.is_file() and not stored.is_symlink():
+                entry["file"] = f"{record.id}.{_EXTENSIONS[image['mime']]}"
+                entry["sha256"] = image["sha256"]
+                zipped.add_path(str(stored), entry["file"])
         manifest.append(entry)
     listed = {"batchId": batch_id, "createdAt": summary["createdAt"], "requests": manifest}
     zipped.add(json.dumps(listed, indent=2).encode(), "manifest.json")

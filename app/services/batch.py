@@ -39,11 +39,13 @@ def create(
     rt: Runtime, who: Who, orders: list[Order], options: Options, *, key: Key | None, traceparent: str | None
 ) -> Answer:
     """Enqueue all orders, or none: a bad one is named by its index. Raises Invalid, KeyReused."""
-    orders = checked(orders, options)
-    requests = [
-        _item(rt, order, options, index, path=f"requests.{index}.") for index, order in enumerate(orders)
-    ]
+    requests = _requests(rt, orders, options)
     return _write(rt, who, requests, options, key=key, traceparent=traceparent)
+
+
+def quote(rt: Runtime, orders: list[Order], options: Options) -> dict[str, Any]:
+    """Say what would happen to the batch, and write nothing. Raises Invalid as create would."""
+    return submit.quote(rt, _requests(rt, orders, options))
 
 
 def retry_failed(rt: Runtime, who: Who, batch_id: str, *, key: Key | None, traceparent: str | None) -> Answer:
@@ -66,8 +68,9 @@ def status(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:
     with rt.db.once() as tx:
         counted = tx.execute(_COUNTS, {"batch": batch_id}).one()
         errors = tx.execute(_ERRORS, {"batch": batch_id}).all()
-    counts = {str(word): counted.counts.get(word, 0) for word in Status}
-    ended = sum(n for word, n in counts.items() if Status(word).terminal)
+    # Retention may have taken some of the requests already, or all.
+    counts = {str(word): (counted.counts or {}).get(word, 0) for word in Status}
+    active = sum(n for word, n in counts.items() if not Status(word).terminal)
     return {
         "batchId": batch_id,
         "total": found["total"],
@@ -75,7 +78,7 @@ def status(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:
         "priority": found["priority"],
         "originBatchId": found["origin_id"],
         "createdAt": iso(found["created_at"]),
-        "status": "completed" if ended == found["total"] else "in-progress" if counted.begun else "queued",
+        "status": "in-progress" if active and counted.begun else "queued" if active else "completed",
         "counts": counts,
         "held": counted.held,
         "progress": math.floor(counted.progress or 0),
@@ -95,7 +98,20 @@ def cancel(rt: Runtime, who: Who, batch_id: str) -> int:
     return rt.db.again(act)
 
 
-def checked(orders: list[Order], options: Options) -> list[Order]:
+def _requests(rt: Runtime, orders: list[Order], options: Options) -> list[NewRequest]:
+    """Turn the orders that are kept into requests. Raises Invalid with all faults, each named by its item's index."""
+    faults = [
+        fault
+        for index, order in enumerate(orders)
+        for fault in submit.faults(rt, order, f"requests.{index}.")
+    ]
+    kept, doubles = _without_doubles(orders, options)
+    if faults or doubles:
+        raise Invalid(*faults, *doubles)
+    return [_item(rt, order, options, index) for index, order in enumerate(kept)]
+
+
+def _without_doubles(orders: list[Order], options: Options) -> tuple[list[Order], list[FieldFault]]:
     """Refuse two items with one clientId, and treat those that ask for the same as `on_duplicate` says."""
     seen_ids: set[str] = set()
     seen: set[Any] = set()
@@ -117,15 +133,13 @@ def checked(orders: list[Order], options: Options) -> list[Order]:
             continue
         seen.add(same)
         kept.append(order)
-    if faults:
-        raise Invalid(*faults)
-    return kept
+    return kept, faults
 
 
-def _item(rt: Runtime, order: Order, options: Options, index: int, *, path: str) -> NewRequest:
+def _item(rt: Runtime, order: Order, options: Options, index: int) -> NewRequest:
     order = replace(order, priority=order.priority or options.priority)
     held = index >= options.max_concurrent
-    return submit.new_request(rt, order, path=path, batch_index=index, held=held)
+    return submit.new_request(rt, order, batch_index=index, held=held)
 
 
 def _write(

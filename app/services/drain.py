@@ -47,8 +47,8 @@ class Drain:
         self._claimed = 0
         self._since = time.monotonic()
 
-    def run(self) -> bool:
-        """Drain until the budget is spent or `stop` is set; return whether rows are left for a successor."""
+    def run(self) -> None:
+        """Drain until the budget is spent or `stop` is set."""
         with self._rt.db.once() as tx:
             seconds = self._rt.settings.lease_seconds
             self._worker_id = lease.open_(tx, self._identity, slots=self._slots, seconds=seconds)
@@ -64,7 +64,7 @@ class Drain:
             pool.shutdown(wait=False, cancel_futures=True)
             self._over.set()
             keeper.join(_LAST_WORDS)
-            return self._hand_over()  # noqa: B012 (an error of the loop was logged where it was met)
+            self._close_lease()
 
     def _done(self) -> bool:
         if self._stop.is_set() or self._lost.is_set():
@@ -197,14 +197,12 @@ class Drain:
             if self._stop.is_set():
                 deadline = min(deadline, time.monotonic() + self._rt.settings.drain_grace)
 
-    def _hand_over(self) -> bool:
+    def _close_lease(self) -> None:
         try:
             with self._rt.db.once() as tx:
                 lease.close(tx, self._worker_id)
-                return claim.anything(tx)
         except _DATABASE_AWAY as err:
             _log.warning("lease_not_closed", error=type(err).__name__)
-            return True
 
 
 _TOO_LATE = Failed(

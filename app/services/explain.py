@@ -48,7 +48,9 @@ def _reasons(rt: Runtime, record: Record, position: int | None, hops: list[dict[
 def _in_line(position: int | None) -> str:
     if position is None:
         return f"Over {stats.POSITION_LIMIT} requests of its priority stand before it."
-    return "It is next." if position == 1 else f"{position - 1} requests stand before it."
+    if position <= 2:
+        return ("It is next.", "1 request stands before it.")[position - 1]
+    return f"{position - 1} requests stand before it."
 
 
 def _obstacles(rt: Runtime) -> list[str]:
@@ -74,7 +76,8 @@ def _ended(record: Record, hops: list[dict[str, Any]]) -> str:
             made_by = f" by {hops[-1]['provider']}" if hops else ""
             return f"It was completed{made_by} in attempt {record.attempts}."
         case Status.FAILED:
-            return f"It failed after {record.attempts} attempts: {(record.error or {}).get('message', '')}"
+            tries = "1 attempt" if record.attempts == 1 else f"{record.attempts} attempts"
+            return f"It failed after {tries}: {(record.error or {}).get('message', '')}"
         case _:
             return "It was cancelled."
 

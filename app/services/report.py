@@ -19,6 +19,7 @@ from app.services import health
 
 _LONG_QUEUE = 100
 _FEW = 5
+_HANDOVER_SECONDS = 5.0
 
 
 class System(StrEnum):
@@ -68,7 +69,8 @@ def judge(snapshot: Snapshot, providers: Mapping[str, Health]) -> tuple[System, 
     length = stats.in_place(snapshot.counts, "ready")
     ended, failed = snapshot.sample.ended, snapshot.sample.failed
     rate = failed / ended if ended >= _FEW else 0.0
-    if length and not snapshot.workers:
+    # A worker that hands its drain over has no lease for a moment.
+    if length and not snapshot.workers and snapshot.oldest_seconds > _HANDOVER_SECONDS:
         return System.CRITICAL, f"{length} requests wait and no worker is alive."
     if all(seen.state is HealthState.DOWN for seen in providers.values()):
         return System.CRITICAL, "No provider is usable."

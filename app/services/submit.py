@@ -70,9 +70,8 @@ def submit(rt: Runtime, who: Who, order: Order, *, key: Key | None, traceparent:
     return write(rt, who, [request], body, key=key, traceparent=traceparent)
 
 
-def quote(rt: Runtime, orders: list[Order]) -> dict[str, Any]:
-    """Say what would happen, and write nothing: position, wait and cost. Raises Invalid as submit would."""
-    requests = [new_request(rt, order) for order in orders]
+def quote(rt: Runtime, requests: list[NewRequest]) -> dict[str, Any]:
+    """Say what would happen to these, and write nothing: position, wait and cost."""
     last = requests[-1]
     costs = [_cost(rt, request) for request in requests]
     return {
@@ -89,11 +88,11 @@ def quote(rt: Runtime, orders: list[Order]) -> dict[str, Any]:
     }
 
 
-def new_request(rt: Runtime, order: Order, *, path: str = "", **more: Any) -> NewRequest:
-    """Check what the schema can't and give the request its id; `path` goes before a faulty field's name."""
-    faults = list(_faults(rt, order, path))
-    if faults:
-        raise Invalid(*faults)
+def new_request(rt: Runtime, order: Order, **more: Any) -> NewRequest:
+    """Check what the schema can't and give the request its id. Raises Invalid."""
+    found = faults(rt, order)
+    if found:
+        raise Invalid(*found)
     return NewRequest(
         id=ids.request_id(milliseconds(rt.clock())),
         type=order.type,
@@ -137,7 +136,8 @@ def write(
     return answer
 
 
-def _faults(rt: Runtime, order: Order, path: str) -> list[FieldFault]:
+def faults(rt: Runtime, order: Order, path: str = "") -> list[FieldFault]:
+    """Return what is wrong that the schema can't see; `path` goes before a faulty field's name."""
     found = []
     limit = rt.settings.max_attempts_limit
     if order.metadata.get("maxAttempts", 1) > limit:

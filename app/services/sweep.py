@@ -165,7 +165,7 @@ def remove_strays(rt: Runtime) -> int:
     """Remove files that no row knows, a day old at least: what a crash between file and row left behind."""
     gone = 0
     for sha256 in rt.store.hashes():
-        if rt.store.age(sha256, rt.clock().timestamp()) < UNREFERENCED_SECONDS:
+        if not _old(rt, sha256):
             continue
         with rt.db.engine.connect() as tx:
             if assets.stray(tx, sha256):
@@ -173,6 +173,13 @@ def remove_strays(rt: Runtime) -> int:
                 gone += 1
             tx.rollback()
     return gone
+
+
+def _old(rt: Runtime, sha256: str) -> bool:
+    try:
+        return rt.store.age(sha256, rt.clock().timestamp()) >= UNREFERENCED_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _in_one(rt: Runtime, act: Callable[[Connection], int]) -> int:

@@ -63,7 +63,7 @@ def test_the_guides_name_for_slots_is_read(told):
 
 
 def test_a_secret_may_come_from_a_file(told, tmp_path, monkeypatch):
-    (tmp_path / "secret").write_text("y" * 40)
+    (tmp_path / "secret").write_text("y" * 40 + "\n")
     monkeypatch.delenv("JWT_SECRET", raising=False)
     told()
     monkeypatch.delenv("JWT_SECRET")
@@ -109,3 +109,11 @@ def test_the_readmes_defaults_are_the_real_ones(told):
         ("PROVIDERS", f"`{','.join(found.providers)}`"),
     ]:
         assert table[name] == str(field), name
+
+
+def test_a_secret_file_that_can_not_be_read_is_named(told, tmp_path, monkeypatch):
+    told()
+    monkeypatch.delenv("JWT_SECRET")
+    monkeypatch.setenv("JWT_SECRET_FILE", str(tmp_path / "missing"))
+    with pytest.raises(BadSettings, match="JWT_SECRET_FILE"):
+        config.load(tmp_path / "none.env")
