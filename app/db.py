@@ -82,8 +82,11 @@ def _engine(url: str, pool_size: int, statement_seconds: float, name: str) -> En
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
+            # A plan that was prepared while the queue was empty reads all of it, and is kept when it is long:
+            # claims took 120 ms at 100,000 rows. Planning anew costs 0.2 to 0.4 ms.
             "options": (
-                f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=5000"
+                "-c plan_cache_mode=force_custom_plan"
+                f" -c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=5000"
                 " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
             ),
         },

@@ -90,7 +90,8 @@ class Board:
         """Return the request's events in order; fails where its sequence has a gap."""
         with self.db.once() as tx:
             rows = tx.execute(
-                text("SELECT seq, event FROM request_events WHERE request_id = :id ORDER BY seq"), {"id": request_id}
+                text("SELECT seq, event FROM request_events WHERE request_id = :id ORDER BY seq"),
+                {"id": request_id},
             ).all()
         assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
         return [row.event for row in rows]

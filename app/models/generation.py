@@ -31,7 +31,9 @@ PLACE = """CASE
 WEIGHT = (
     "CASE priority WHEN 'low' THEN 1 WHEN 'normal' THEN 10 WHEN 'high' THEN 100 WHEN 'urgent' THEN 1000 END"
 )
-ACTIVE = text("status IN ('queued', 'in-progress')")
+# Conditions that only the statements of app/queue/fair.py use; see there.
+IN_SERVICE = text("place IN ('running', 'waiting')")
+IN_LINE = text("place IN ('held', 'ready', 'running', 'waiting')")
 
 
 class GenerationRequest(Base):
@@ -67,13 +69,13 @@ class GenerationRequest(Base):
         ),
         Index("ix_generation_requests_held", "batch_id", "batch_index", postgresql_where=text("held")),
         Index(
-            "ix_generation_requests_fair", "owner_id", "priority_weight", "fair_tag", postgresql_where=ACTIVE
+            "ix_generation_requests_fair", "owner_id", "priority_weight", "fair_tag", postgresql_where=IN_LINE
         ),
         Index(
             "ix_generation_requests_running",
             "priority_weight",
             "fair_tag",
-            postgresql_where=text("status = 'in-progress'"),
+            postgresql_where=IN_SERVICE,
         ),
         Index(
             "ix_generation_requests_lease", "lease_owner", postgresql_where=text("lease_owner IS NOT NULL")

@@ -32,7 +32,7 @@ class Worker(Base):
 class QueueCounter(Base):
     """How many requests are where, kept by a trigger; the sum over the shards is the truth.
 
-    A shard is a database session's number modulo 32, so that two submits hardly ever wait for one row.
+    A transaction counts in a shard of its own, so that two submits never wait for one row.
     """
 
     __tablename__ = "queue_counters"

@@ -12,10 +12,14 @@ transaction, so what was acknowledged is there; a broker beside the database can
     admit.py     what its batch held back -> claimable
     rescue.py    in-progress under a dead lease -> queued or failed
     expire.py    queued beyond its date -> failed
+    fair.py      the order within a priority
     lease.py     the lease that a worker's claims live on
     attempts.py  one row per provider call, written before the call
     stats.py     how long the queue is and how long it takes, at a cost that doesn't grow with it
 
 Locks are taken in one order everywhere: queue row, then request row. (The other order deadlocked with
 claims 53 times in four seconds when it was tried.)
+
+Times are the database's. They are written with clock_timestamp() and compared with statement_timestamp():
+the former may change while a statement runs, so PostgreSQL looks through a whole index for it.
 """

@@ -46,7 +46,7 @@ ON CONFLICT (sha256) DO UPDATE SET kept_at = clock_timestamp()
 """)
 _UNREFERENCED = text("""
 SELECT sha256 FROM assets AS a
-WHERE kept_at < clock_timestamp() - make_interval(secs => :seconds)
+WHERE kept_at < statement_timestamp() - make_interval(secs => :seconds)
     AND NOT EXISTS (SELECT FROM request_assets AS r WHERE r.sha256 = a.sha256)
 ORDER BY kept_at LIMIT :limit
 """)

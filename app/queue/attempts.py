@@ -51,8 +51,10 @@ WHERE id = :id AND fence = :fence AND lease_owner = :worker AND status = 'in-pro
 RETURNING id
 """)
 _RESUME = text("""
-UPDATE attempts SET fence = :fence
-WHERE id = (SELECT id FROM attempts WHERE request_id = :id AND state = 'running' ORDER BY id DESC LIMIT 1)
+UPDATE attempts SET fence = :fence, state = 'running', ended_at = NULL
+WHERE id = (
+    SELECT id FROM attempts WHERE request_id = :id AND handle IS NOT NULL AND state IN ('running', 'fenced')
+    ORDER BY id DESC LIMIT 1)
 RETURNING id
 """)
 _ACCEPT = text("""

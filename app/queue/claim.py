@@ -1,7 +1,8 @@
 """queued -> in-progress: one statement picks rows in order, takes them out of the queue and leases them.
 
 `FOR UPDATE SKIP LOCKED` lets any number of workers claim at once, each its own rows. The pick is a
-materialised CTE: a planner that ran the LIMIT twice would claim more than was asked.
+materialised CTE: a planner that ran the LIMIT twice would claim more than was asked. A worker whose lease
+is over gets nothing: what it took would be up for rescue at once, or, were its row gone, never.
 """
 
 import uuid
@@ -57,7 +58,9 @@ def _claims(tx: Connection, statement: TextClause, worker_id: uuid.UUID, **given
 def _statement(picked: str) -> TextClause:
     return text(f"""
 WITH picked AS MATERIALIZED (
-    SELECT id, priority_weight, fair_tag FROM generation_queue {picked} FOR UPDATE SKIP LOCKED
+    SELECT id, priority_weight, fair_tag FROM generation_queue
+    WHERE EXISTS (SELECT FROM workers WHERE id = :worker AND lease_expires_at > clock_timestamp()) {picked}
+    FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM generation_queue AS q USING picked WHERE q.id = picked.id
     RETURNING q.request_id, q.id AS queue_id, q.priority_weight, q.fair_tag
@@ -83,6 +86,6 @@ FROM claimed ORDER BY weight DESC, tag, queue_id
 
 _TAKE = _statement("ORDER BY priority_weight DESC, fair_tag, id LIMIT :limit")
 _TAKE_OLDEST = _statement(
-    "WHERE queued_at < clock_timestamp() - make_interval(secs => :waited) ORDER BY queued_at LIMIT :limit"
+    "AND queued_at < statement_timestamp() - make_interval(secs => :waited) ORDER BY queued_at LIMIT :limit"
 )
 _ANYTHING = text("SELECT EXISTS (SELECT FROM generation_queue)")

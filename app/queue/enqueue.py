@@ -2,13 +2,6 @@
 
 One statement is one round trip and one transaction: all of it is there, or nothing is. A single submit is
 a list of one.
-
-The fair tag is start-time fair queueing (Goyal, Vin and Cheng, 1996; its form for several servers is
-SFQ(D), Jin et al., 2004): a request's tag is the virtual time, or its owner's last tag plus one if that
-is later. The virtual time is the highest tag in service, or else the lowest that waits. So the second
-request of one owner stands behind the first of every other, however many came before; and an owner with
-nothing waiting or running starts afresh. Nothing is locked: two submits of one owner at the same instant
-may share a tag, which costs the others one turn.
 """
 
 import json
@@ -21,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from app.domain.vocabulary import Event, Kind, Priority
+from app.queue import fair
 
 
 @dataclass(frozen=True)
@@ -118,16 +112,7 @@ WITH used AS (
         project_id text, page_id text, client_id text, origin_id text,
         not_before timestamptz, expires_in double precision, batch_index integer, held boolean)
 ), starts AS (
-    SELECT w.weight, GREATEST(
-        COALESCE(
-            (SELECT max(fair_tag) FROM generation_requests
-             WHERE priority_weight = w.weight AND status = 'in-progress'),
-            (SELECT min(fair_tag) FROM generation_queue WHERE priority_weight = w.weight),
-            0),
-        COALESCE(
-            (SELECT max(fair_tag) + 1 FROM generation_requests
-             WHERE owner_id = :owner AND priority_weight = w.weight AND status IN ('queued', 'in-progress')),
-            0)) AS tag
+    SELECT w.weight, {fair.start(":owner", "w.weight")} AS tag
     FROM (SELECT DISTINCT weight FROM given) AS w
 ), written AS (
     INSERT INTO generation_requests (

@@ -21,7 +21,7 @@ def overdue(tx: Connection, limit: int = 200) -> int:
 
 _EXPIRE = text(f"""
 WITH late AS (
-    SELECT id FROM generation_requests WHERE expires_at <= clock_timestamp() AND status = 'queued'
+    SELECT id FROM generation_requests WHERE expires_at <= statement_timestamp() AND status = 'queued'
     ORDER BY expires_at LIMIT :limit
 ), taken AS (
     DELETE FROM generation_queue WHERE request_id IN (

@@ -35,11 +35,13 @@ def expired(tx: Connection, limit: int = 200) -> int:
 _RESCUE = text(f"""
 WITH orphaned AS MATERIALIZED (
     SELECT r.id, r.fence FROM workers AS w JOIN generation_requests AS r ON r.lease_owner = w.id
-    WHERE w.lease_expires_at <= clock_timestamp() AND r.status = 'in-progress'
+    WHERE w.lease_expires_at <= statement_timestamp() AND r.status = 'in-progress'
     LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 ), moved AS (
     UPDATE generation_requests AS r SET
         crashes = crashes + 1, lease_owner = NULL, due_at = NULL, event_seq = event_seq + 1,
+        handle = CASE WHEN r.crashes + 1 < :poison THEN r.handle END,
+        stage = CASE WHEN r.crashes + 1 < :poison AND r.handle IS NOT NULL THEN r.stage END,
         status = CASE
             WHEN r.crashes + 1 >= :poison THEN 'failed'
             WHEN r.handle IS NOT NULL THEN 'in-progress'

@@ -11,7 +11,7 @@ def requests(tx: Connection, *, days: int) -> int:
         tx,
         "generation_requests",
         "id",
-        "completed_at < clock_timestamp() - make_interval(days => :days) ORDER BY completed_at",
+        "completed_at < statement_timestamp() - make_interval(days => :days) ORDER BY completed_at",
         days=days,
     )
 
@@ -22,7 +22,7 @@ def batches(tx: Connection, *, days: int) -> int:
         tx,
         "generation_batches",
         "id",
-        "created_at < clock_timestamp() - make_interval(days => :days)"
+        "created_at < statement_timestamp() - make_interval(days => :days)"
         " AND NOT EXISTS (SELECT FROM generation_requests AS r WHERE r.batch_id = old.id)",
         days=days,
     )
@@ -34,14 +34,14 @@ def keys(tx: Connection, *, hours: int) -> int:
         tx,
         "idempotency_keys",
         "ctid",
-        "created_at < clock_timestamp() - make_interval(hours => :hours)",
+        "created_at < statement_timestamp() - make_interval(hours => :hours)",
         hours=hours,
     )
 
 
 def tokens(tx: Connection) -> int:
     """Delete revoked tokens that would have expired by now."""
-    return _delete(tx, "revoked_tokens", "jti", "expires_at < clock_timestamp()")
+    return _delete(tx, "revoked_tokens", "jti", "expires_at < statement_timestamp()")
 
 
 def workers(tx: Connection) -> int:
@@ -50,14 +50,14 @@ def workers(tx: Connection) -> int:
         tx,
         "workers",
         "id",
-        "lease_expires_at < clock_timestamp() - interval '1 hour'"
+        "lease_expires_at < statement_timestamp() - interval '1 hour'"
         " AND NOT EXISTS (SELECT FROM generation_requests AS r WHERE r.lease_owner = old.id)",
     )
 
 
 def minutes(tx: Connection) -> int:
     """Delete minutes of the statistics that are over seven days old."""
-    return _delete(tx, "stats_minutes", "minute", "minute < clock_timestamp() - interval '7 days'")
+    return _delete(tx, "stats_minutes", "minute", "minute < statement_timestamp() - interval '7 days'")
 
 
 def _delete(tx: Connection, table: str, key: str, old: str, **given: int) -> int:

@@ -1,7 +1,8 @@
 """in-progress -> what the verdict says. The one place that matches a verdict.
 
 Every write is fenced: it names the claim's fence and owner, and looks at the row count. A worker that lost
-its claim (rescued, cancelled) changes nothing but its own attempt's row, which keeps what the call cost.
+its claim (rescued, cancelled) changes nothing but its own attempt's row, which keeps what the call cost; and
+not even that where another worker has resumed the same call meanwhile.
 """
 
 import json
@@ -144,7 +145,7 @@ WITH moved AS (
         state = became.state, error_kind = :kind, message = :message, cost = :cost,
         ended_at = CASE WHEN became.state <> 'running' THEN clock_timestamp() END
     FROM (SELECT COALESCE((SELECT {attempt} FROM moved), 'fenced') AS state) AS became
-    WHERE id = :attempt_id
+    WHERE id = :attempt_id AND fence = :fence
 ){then}
 SELECT id FROM moved
 """)
@@ -170,7 +171,7 @@ _COMPLETE = _statement(
 )
 _SNOOZE = _statement(
     f"handle = CAST(:handle AS jsonb), {_DUE},"
-    " progress = GREATEST(progress, LEAST(99, CAST(:percent AS smallint))), stage = COALESCE(:stage, stage)",
+    " progress = GREATEST(progress, LEAST(99, COALESCE(CAST(:percent AS smallint), 0))), stage = COALESCE(:stage, stage)",
     Event.PROGRESS,
     "jsonb_build_object('progress', progress, 'stage', stage)",
     "'running'",

@@ -129,7 +129,7 @@ _SAMPLE = text("""
 WITH ended AS (
     SELECT type, status, started_at - created_at AS waited, completed_at - started_at AS ran
     FROM generation_requests
-    WHERE completed_at > clock_timestamp() - interval '1 hour'
+    WHERE completed_at > statement_timestamp() - interval '1 hour'
     ORDER BY completed_at DESC LIMIT :limit
 ), measured AS (
     SELECT type, status, extract(epoch FROM waited)::double precision AS waited,
@@ -149,25 +149,26 @@ FROM measured
 _DAY = text("""
 SELECT COALESCE(sum(submitted), 0), COALESCE(sum(completed), 0), COALESCE(sum(failed), 0),
     COALESCE(sum(cancelled), 0), COALESCE(sum(run_seconds), 0)
-FROM stats_minutes WHERE minute > clock_timestamp() - interval '24 hours'
+FROM stats_minutes WHERE minute > statement_timestamp() - interval '24 hours'
 """)
 _GROWING = text("""
 SELECT COALESCE(sum(submitted - completed - failed - cancelled), 0) > 0
-FROM stats_minutes WHERE minute > clock_timestamp() - interval '6 minutes'
+FROM stats_minutes WHERE minute > statement_timestamp() - interval '6 minutes'
 """)
 _OLDEST = text("""
 SELECT COALESCE(extract(epoch FROM clock_timestamp() - (
     SELECT queued_at FROM generation_queue ORDER BY queued_at LIMIT 1)), 0)
 """)
 _SLOTS = text(
-    "SELECT count(*), COALESCE(sum(slots), 0) FROM workers WHERE lease_expires_at > clock_timestamp()"
+    "SELECT count(*), COALESCE(sum(slots), 0) FROM workers WHERE lease_expires_at > statement_timestamp()"
 )
+# The order keeps the planner on the index: without it a limit alone made it read a long queue from end to end.
 _POSITION = text("""
 SELECT (
     SELECT count(*) FROM (
         SELECT FROM generation_queue AS a
         WHERE a.priority_weight = q.priority_weight AND (a.fair_tag, a.id) < (q.fair_tag, q.id)
-        LIMIT :limit) AS before
+        ORDER BY a.fair_tag, a.id LIMIT :limit) AS before
 ) AS ahead
 FROM generation_queue AS q WHERE q.request_id = :id
 """)
