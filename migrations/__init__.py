@@ -28,12 +28,12 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to `revision`; a second caller waits for the first and then finds nothing to do."""
     from alembic import command
 
-    with engine.connect() as guard:
-        guard.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-        try:
-            command.upgrade(config(engine), revision)
-        finally:
-            guard.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+    with engine.begin() as guard:
+        # The limits of everyday connections would end the wait, or the lock, in the middle of a long migration.
+        for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            guard.execute(text(f"SET LOCAL {limit} = 0"))
+        guard.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        command.upgrade(config(engine), revision)
 
 
 def pending(engine: Engine) -> bool:

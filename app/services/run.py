@@ -252,8 +252,7 @@ def _write(
             # The row's lock comes before the file, so that a clean-up can't take away what is being kept.
             assets.keep(tx, [file.facts for file in files])
             for file in files:
-                if file.draft.exists():
-                    rt.store.publish(file.draft, file.facts.sha256)
+                rt.store.publish(file.draft, file.facts.sha256)
         ours = settle.apply(tx, claim, attempt_id, verdict, retry_base=base, rng=rt.rng)
     _log.info(
         "settled" if ours else "fenced",

@@ -1,0 +1,117 @@
+"""The queue's verbs in one line each, in a transaction of their own, as a test wants to say them."""
+
+import random
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from app.domain.failure import Failure, FailureKind
+from app.domain.verdict import Completed, Failed, Released, Stored, Verdict, Waiting
+from app.queue import admit, attempts, expire, lease, promote, rescue, settle
+from app.queue import cancel as cancelling
+from app.queue.cancel import Cancelled
+from app.queue.claim import Claim
+from tests.factories import Board
+
+DONE = Completed("fake", "fake-1", 7, ())
+RELEASED = Released()
+
+
+def failed(kind: FailureKind = FailureKind.UNAVAILABLE, retry_after: float | None = None) -> Failed:
+    return Failed(Failure(kind, "It did not work.", retry_after))
+
+
+def waiting(poll_in: float = 60.0, progress: int | None = None, stage: str | None = None) -> Waiting:
+    return Waiting({"provider": "fake", "job": 1}, poll_in, progress, stage)
+
+
+def stored(digit: str = "a", role: str = "image") -> Stored:
+    return Stored(role, digit * 64, "image/png", 10, 4, 4)
+
+
+def settle_as(
+    board: Board, claimed: Claim, verdict: Verdict, attempt_id: int | None = None, *, base: float = 60.0
+) -> bool:
+    """Settle; the first retry waits up to `base` seconds."""
+    with board.db.begin() as tx:
+        return settle.apply(tx, claimed, attempt_id, verdict, retry_base=base, rng=random.Random(1))
+
+
+def intend(board: Board, claimed: Claim, provider: str = "fake") -> int | None:
+    with board.db.once() as tx:
+        return attempts.intend(tx, claimed, provider, "fake-1")
+
+
+def accept(board: Board, attempt_id: int, claimed: Claim) -> None:
+    with board.db.once() as tx:
+        attempts.accept(tx, attempt_id, claimed, {"provider": "fake", "job": 1})
+
+
+def resume(board: Board, claimed: Claim) -> int | None:
+    with board.db.once() as tx:
+        return attempts.resume(tx, claimed)
+
+
+def cancel(board: Board, request_id: str, owner_id: uuid.UUID | None = None) -> Cancelled | None:
+    with board.db.begin() as tx:
+        return cancelling.one(tx, owner_id, request_id)
+
+
+def cancel_batch(board: Board, batch_id: str) -> list[str]:
+    with board.db.begin() as tx:
+        return cancelling.batch(tx, batch_id)
+
+
+def rescue_page(board: Board, limit: int = 200) -> int:
+    with board.db.begin() as tx:
+        return rescue.expired(tx, limit)
+
+
+def promote_due(board: Board) -> int:
+    with board.db.once() as tx:
+        return promote.due(tx)
+
+
+def expire_overdue(board: Board) -> int:
+    with board.db.begin() as tx:
+        return expire.overdue(tx)
+
+
+def repair(board: Board, batch_id: str) -> int:
+    with board.db.begin() as tx:
+        return admit.repair(tx, batch_id)
+
+
+def end_lease(board: Board, worker: uuid.UUID) -> None:
+    with board.db.once() as tx:
+        lease.close(tx, worker)
+
+
+def come_due(board: Board) -> int:
+    """Let all that waits for a time have waited long enough; return how many came into the queue."""
+    board.do("UPDATE generation_requests SET due_at = clock_timestamp() WHERE due_at IS NOT NULL")
+    return promote_due(board)
+
+
+def at_once(*acts: Callable[[], Any], seconds: float = 60.0) -> list[Any]:
+    """Start all acts at the same moment, each in a thread of its own; return what they return, or raise what one raised."""
+    barrier = threading.Barrier(len(acts))
+
+    def start(act: Callable[[], Any]) -> Any:
+        barrier.wait(seconds)
+        return act()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        futures = [pool.submit(start, act) for act in acts]
+        return [future.result(seconds) for future in futures]
+
+
+def attempt_rows(board: Board, request_id: str) -> Sequence[Any]:
+    from sqlalchemy import text
+
+    with board.db.once() as tx:
+        return tx.execute(
+            text("SELECT * FROM attempts WHERE request_id = :id ORDER BY id"), {"id": request_id}
+        ).all()
