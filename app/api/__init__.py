@@ -19,6 +19,7 @@ from app.api import (
     people,
     queue,
     requests,
+    schemas,
     tokens,
 )
 from app.runtime import Runtime
@@ -37,6 +38,7 @@ def create_app(rt: Runtime | None = None) -> Flask:
     deps.install(app, rt)
     headers.install(app)
     auth.install(app)
+    schemas.install(app)
     limits.install(app)
     api = docs.install(app)
     errors.install(app)

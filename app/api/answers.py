@@ -6,6 +6,9 @@ from app.domain.lifecycle import Status
 from app.domain.vocabulary import Event, Kind, Priority, Role
 from app.services.report import System
 
+BINARY = {"type": "string", "format": "binary"}
+TEXT = {"type": "string"}
+
 
 class FaultAnswer(Schema):
     field = fields.String(required=True)

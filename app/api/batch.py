@@ -24,7 +24,7 @@ from app.services import archive as archiving
 from app.services import batch as batches
 from app.services.batch import Options
 from app.services.lookup import Filter
-from app.services.submit import Order, quote
+from app.services.submit import Order
 
 blp = Blueprint("batch", __name__, url_prefix="/api/visual-generation/batch", description="Batches")
 # A thousand prompts of a thousand characters, in any script, with room for their metadata.
@@ -32,14 +32,17 @@ LARGEST = 8 << 20
 NDJSON = "application/x-ndjson"
 
 
-@blp.route("", methods=["POST"])
+@blp.route("", methods=["POST"], parameters=idempotency.HEADER)
 @limits.larger_body(LARGEST)
 @limits.submits
 @limits.batch_items
 @blp.arguments(DryRunSchema, location="query")
 @blp.response(200, answers.BatchAnswer)
 @blp.doc(
-    parameters=idempotency.HEADER,
+    parameters=[
+        {"in": "query", "schema": DryRunSchema},
+        {"in": "query", "schema": BatchQuerySchema},
+    ],
     requestBody={
         "required": True,
         "content": {
@@ -54,7 +57,7 @@ def create(query: dict[str, Any]) -> Response:
     """Ask for up to 1,000 pictures; all of them are taken, or none is."""
     orders, options, body = _read()
     if query["dry_run"]:
-        return jsonify(quote(rt(), orders))
+        return jsonify(batches.quote(rt(), orders, options))
     given = batches.create(rt(), who(), orders, options, key=idempotency.key(body), traceparent=traceparent())
     return idempotency.answer(given, location=f"/api/visual-generation/batch/{given.body['batchId']}")
 
@@ -82,10 +85,9 @@ def cancel(batch_id: str) -> Response:
     return jsonify(success=True, cancelled=batches.cancel(rt(), who(), batch_id))
 
 
-@blp.route("/<batch_id>/retry-failed", methods=["POST"])
+@blp.route("/<batch_id>/retry-failed", methods=["POST"], parameters=idempotency.HEADER)
 @limits.submits
 @blp.response(200, answers.BatchAnswer)
-@blp.doc(parameters=idempotency.HEADER)
 def retry_failed(batch_id: str) -> Response:
     """Ask again for what failed, as a new batch that names its origin."""
     given = batches.retry_failed(rt(), who(), batch_id, key=idempotency.key(None), traceparent=traceparent())
@@ -93,7 +95,9 @@ def retry_failed(batch_id: str) -> Response:
 
 
 @blp.route("/<batch_id>/archive")
-@blp.response(200, content_type="application/zip", description="The pictures and manifest.json")
+@blp.response(
+    200, answers.BINARY, content_type="application/zip", description="The pictures and manifest.json"
+)
 def archive(batch_id: str) -> Response:
     """Get all finished pictures of a batch as a zip file."""
     parts = archiving.stream(rt(), who(), batch_id)
@@ -116,7 +120,7 @@ def _read_lines() -> tuple[list[Order], Options, Any]:
     items = [_parse(index, line) for index, line in enumerate(lines)]
     options = BatchQuerySchema().load(request.args.to_dict(), unknown="exclude")
     try:
-        return BatchItemSchema(many=True).load(items), options, items
+        return BatchItemSchema(many=True).load(items), options, [request.args.to_dict(), items]
     except ValidationError as err:
         raise ValidationError({"requests": err.messages}) from err
 

@@ -64,17 +64,28 @@ def install(app: Flask) -> Api:
 
 def _document(api: Api) -> dict[str, Any]:
     document: dict[str, Any] = api.spec.to_dict()
-    for path in document["paths"].values():
-        for operation in path.values():
+    for name in document["components"]["responses"]:
+        document["components"]["responses"][name] = _problem(name.replace("_", " ").capitalize())
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
             if isinstance(operation, dict) and "responses" in operation:
-                operation["responses"].setdefault("default", _DEFAULT)
+                operation["responses"] = {**_errors(path, operation), **operation["responses"]}
     return document
 
 
-_DEFAULT = {
-    "description": "An error, as RFC 9457 has it",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}},
-}
+def _errors(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the errors that the operation may answer, whatever else it does."""
+    found = {"default": "Any other error"}
+    if operation.get("security") != []:
+        found |= {"401": "Not a good token or key", "403": "Not for this role", "429": "Too often"}
+    if "{" in path:
+        found["404"] = "Not there, or not yours"
+    return {status: _problem(words) for status, words in found.items()}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemAnswer"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
 def _home() -> Response:

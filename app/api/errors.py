@@ -88,7 +88,9 @@ def problem(
 
 
 def _from_house(err: HouseError) -> Response:
-    status = next(status for kind, status in _STATUS.items() if isinstance(err, kind))
+    status = next((status for kind, status in _STATUS.items() if isinstance(err, kind)), None)
+    if status is None:
+        return _from_bug(err)
     headers = {}
     if isinstance(err, AccessDenied):
         headers["WWW-Authenticate"] = 'Bearer realm="atelier"'
@@ -133,9 +135,9 @@ def _flat(messages: Any, path: str = "") -> list[FieldFault]:
 
 
 def _join(path: str, name: str) -> str:
-    if not path and name in ("json", "query", "headers"):
-        return ""
-    return name if not path or name == "_schema" else f"{path}.{name}"
+    if name == "_schema" or (not path and name in ("json", "query", "headers")):
+        return path
+    return f"{path}.{name}" if path else name
 
 
 def _from_database(err: DBAPIError | PoolTimeout) -> Response:

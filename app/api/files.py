@@ -2,7 +2,7 @@
 
 from flask import Response, request, send_file
 
-from app.api import limits, links
+from app.api import answers, limits, links
 from app.api.auth import public
 from app.api.deps import rt, who
 from app.api.schemas import Blueprint
@@ -16,7 +16,11 @@ _EXTENSIONS = {"image/webp": "webp", "image/png": "png", "image/jpeg": "jpg", "i
 
 
 @blp.route("/api/visual-generation/requests/<request_id>/files/<role>")
-@blp.response(200, content_type="image/webp", description="The file; Range and ETag are understood")
+@blp.response(
+    200, answers.BINARY, content_type="image/*", description="The file; Range and ETag are understood"
+)
+@blp.alt_response(206, schema=answers.BINARY, content_type="image/*", description="A part of it")
+@blp.alt_response(304, description="It is the one whose ETag was sent")
 def of_request(request_id: str, role: str) -> Response:
     """Get a request's `image` or `thumbnail`."""
     return _send(lookup.file(rt(), who(), request_id, role), f"{request_id}-{role}")
@@ -25,7 +29,11 @@ def of_request(request_id: str, role: str) -> Response:
 @blp.route("/files/<token>")
 @public
 @limits.unlimited
-@blp.response(200, content_type="image/webp", description="The file; Range and ETag are understood")
+@blp.response(
+    200, answers.BINARY, content_type="image/*", description="The file; Range and ETag are understood"
+)
+@blp.alt_response(206, schema=answers.BINARY, content_type="image/*", description="A part of it")
+@blp.alt_response(304, description="It is the one whose ETag was sent")
 @blp.doc(security=[])
 def signed(token: str) -> Response:
     """Get a file by a signed address that expires: for pages, which can't send a token."""
@@ -34,9 +42,13 @@ def signed(token: str) -> Response:
 
 
 def _send(file: File, name: str) -> Response:
+    stored = rt().store.path(file.sha256)
+    if stored.is_symlink():
+        # Nothing of ours makes links: it leads somewhere else.
+        raise NotFound("File not found")
     try:
         response = send_file(
-            rt().store.path(file.sha256),
+            stored,
             mimetype=file.mime,
             download_name=f"{name}.{_EXTENSIONS.get(file.mime, 'bin')}",
             conditional=True,
@@ -50,6 +62,6 @@ def _send(file: File, name: str) -> Response:
     response.cache_control.immutable = True
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.headers["Cross-Origin-Resource-Policy"] = (
-        "cross-origin" if "/files/" in request.path else "same-site"
+        "cross-origin" if request.path.startswith("/files/") else "same-site"
     )
     return response

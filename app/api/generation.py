@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.api import answers, idempotency, limits, views
+from app.api import answers, idempotency, limits, links, views
 from app.api.deps import rt, who
 from app.api.headers import traceparent
 from app.api.schemas import Blueprint, DryRunSchema, StatusQuerySchema, SubmitSchema
@@ -18,16 +18,15 @@ blp = Blueprint("generation", __name__, url_prefix="/api/visual-generation", des
 _waiters: dict[int, BoundedSemaphore] = {}
 
 
-@blp.route("/submit", methods=["POST"])
+@blp.route("/submit", methods=["POST"], parameters=idempotency.HEADER)
 @limits.submits
 @blp.arguments(DryRunSchema, location="query")
 @blp.arguments(SubmitSchema)
 @blp.response(200, answers.SubmitAnswer)
-@blp.doc(parameters=idempotency.HEADER)
 def submit(query: dict[str, Any], order: Order) -> Response:
     """Ask for a picture; answers at once with the request's id."""
     if query["dry_run"]:
-        return jsonify(submitting.quote(rt(), [order]))
+        return jsonify(submitting.quote(rt(), [submitting.new_request(rt(), order)]))
     key = idempotency.key(request.get_json())
     given = submitting.submit(rt(), who(), order, key=key, traceparent=traceparent())
     return idempotency.answer(given, location=f"/api/visual-generation/status/{given.body['requestId']}")
@@ -42,12 +41,12 @@ def status(query: dict[str, Any], request_id: str) -> Response:
     record = lookup.wait_for_change(
         rt(), who(), request_id, seconds=query["wait"], waiters=_semaphore(rt().settings.max_waiters)
     )
-    etag = f"{record.event_seq}-{int(query['image_data'])}"
+    position = lookup.place_in_line(rt(), record)
+    etag = f"{record.event_seq}-{position or 0}-{links.period()}-{int(query['image_data'])}"
     if request.if_none_match.contains_weak(etag):
         unchanged = Response(status=304)
         unchanged.set_etag(etag, weak=True)
         return unchanged
-    position = lookup.place_in_line(rt(), record)
     response = jsonify(views.of_request(record, position=position, image_data=query["image_data"]))
     response.set_etag(etag, weak=True)
     response.cache_control.no_cache = True

@@ -44,7 +44,8 @@ def _well() -> tuple[Response, int] | Response:
 
 
 def _serve(rule: str, endpoint: str) -> None:
-    view = blp.doc(security=[])(blp.response(200, answers.HealthAnswer)(limits.unlimited(public(_well))))
+    view = blp.alt_response(503, schema=answers.HealthAnswer)(limits.unlimited(public(_well)))
+    view = blp.doc(security=[])(blp.response(200, answers.HealthAnswer)(view))
     blp.route(rule, endpoint=endpoint)(view)
 
 

@@ -4,6 +4,7 @@ Counted in Redis for all processes. While Redis is away each process counts for 
 never an error because of it, and never no limit.
 """
 
+import hashlib
 import ipaddress
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,13 +14,17 @@ from flask_limiter import Limiter, RequestLimit
 from limits import RateLimitItem
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
+from werkzeug.exceptions import HTTPException
 
 from app.api import deps
 from app.config import Settings
 
 View = TypeVar("View", bound=Callable[..., Any])
 _PATIENCE = 0.2
+# Where the id ends in a key: atl_<32 hexadecimal digits>_<secret>.
+_KEY_ID = 36
 
 
 def _identity() -> str:
@@ -32,18 +37,30 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    # A socket that listens to both families shows IPv4 like this; as IPv6 all of it would be one network.
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _batch_items() -> int:
     """Return how many items a batch brings: each counts, a refused one too."""
-    if request.mimetype == "application/x-ndjson":
-        return max(1, request.get_data(cache=True).count(b"\n"))
-    body: Any = request.get_json(silent=True)
-    items = body.get("requests") if isinstance(body, dict) else None
+    body = _body()
+    items = body.get("requests") if isinstance(body, dict) else body
     return max(1, len(items)) if isinstance(items, list) else 1
+
+
+def _body() -> Any:
+    """Return what the body holds; None where it can't be read, which the view will say.
+
+    Nothing may be raised while limits are counted: the limiter would take it for a failure of Redis.
+    """
+    try:
+        if request.mimetype == "application/x-ndjson":
+            return [line for line in request.get_data().splitlines() if line.strip()]
+        return request.get_json(silent=True)
+    except HTTPException:
+        return None
 
 
 def _setting(name: str) -> Callable[[], str]:
@@ -51,9 +68,12 @@ def _setting(name: str) -> Callable[[], str]:
 
 
 def _login_name() -> str:
-    body: Any = request.get_json(silent=True)
+    """Return whose account it is, hashed: the id of the API key, or the name. Without either it is the address."""
+    body = _body()
     name = body.get("username") if isinstance(body, dict) else None
-    return f"login:{str(name).lower()[:200]}"
+    key = request.headers.get("X-API-Key", "")[:_KEY_ID]
+    said = key or (str(name).lower() if name else _identity())
+    return f"login:{hashlib.sha256(said.encode(errors='replace')).hexdigest()}"
 
 
 limiter = Limiter(key_func=_identity, headers_enabled=False)
@@ -83,7 +103,7 @@ def install(app: Flask) -> None:
         RATELIMIT_STORAGE_URI="redis://",
         RATELIMIT_STORAGE_OPTIONS={"connection_pool": _pool(settings)},
         RATELIMIT_STRATEGY="sliding-window-counter",
-        RATELIMIT_DEFAULT=settings.rate_limit_default,
+        RATELIMIT_DEFAULT=_setting("rate_limit_default"),
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
     )
     app.before_request(_size)
@@ -111,7 +131,11 @@ def _tell(response: Response) -> Response:
     if current is None:
         return response
     item: RateLimitItem = current.limit
-    left, seconds = max(0, current.remaining), _seconds_until(current)
+    try:
+        left, seconds = max(0, current.remaining), _seconds_until(current)
+    except RedisError:
+        # It was there when the request was counted. What was done is done and has to be answered.
+        return response
     response.headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
     response.headers["RateLimit"] = f'"default";r={left};t={seconds}'
     response.headers["RateLimit-Limit"] = str(item.amount)

@@ -14,9 +14,13 @@ _SALT = "atelier.files"
 
 def to_file(request_id: str, role: str) -> str:
     """Return the address of a request's file, good for one to two periods of SIGNED_URL_SECONDS."""
-    period = deps.rt().settings.signed_url_seconds
-    until = (int(deps.rt().clock().timestamp()) // period + 2) * period
+    until = (period() + 2) * deps.rt().settings.signed_url_seconds
     return f"{_base()}/files/{_signer().dumps([request_id, role, until])}"
+
+
+def period() -> int:
+    """Return the number of the period that it is now: the addresses change with it."""
+    return int(deps.rt().clock().timestamp()) // deps.rt().settings.signed_url_seconds
 
 
 def opened(token: str) -> tuple[str, str]:

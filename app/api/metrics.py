@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.api import limits
+from app.api import answers, limits
 from app.api.auth import allow
 from app.api.deps import rt
 from app.api.schemas import Blueprint
@@ -25,7 +25,7 @@ _TERMINAL = ("completed", "failed", "cancelled")
 @blp.route("/metrics")
 @allow(Role.ADMIN, Role.OPERATOR, Role.VIEWER)
 @limits.unlimited
-@blp.response(200, content_type="text/plain", description="Prometheus text format")
+@blp.response(200, answers.TEXT, content_type="text/plain", description="Prometheus text format")
 def metrics() -> Response:
     """Get the figures for Prometheus; scrape with a viewer's API key."""
     if not rt().settings.enable_metrics:

@@ -27,10 +27,9 @@ def listing(query: dict[str, Any]) -> Response:
     return page(Filter(**query), limit, cursor)
 
 
-@blp.route("/<request_id>/retry", methods=["POST"])
+@blp.route("/<request_id>/retry", methods=["POST"], parameters=idempotency.HEADER)
 @limits.submits
 @blp.response(200, answers.SubmitAnswer)
-@blp.doc(parameters=idempotency.HEADER)
 def retry(request_id: str) -> Response:
     """Ask again for what failed or was cancelled, as a new request that names its origin."""
     given = retrying.retry(rt(), who(), request_id, key=idempotency.key(None), traceparent=traceparent())

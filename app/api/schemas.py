@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from flask import Request, abort
+from flask import Flask, Request, abort, request
+from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, missing, post_load, pre_load, validate
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest
 
+from app.domain.errors import NotFound
 from app.domain.vocabulary import AspectRatio, ImageFormat, Kind, Priority, Role
 from app.services.batch import OnDuplicate, Options
 from app.services.submit import Order
@@ -20,10 +23,36 @@ class Parser(FlaskParser):
 
     DEFAULT_VALIDATION_STATUS = 400
 
-    def load_json(self, req: Request, schema: Schema) -> Any:
-        if req.content_length and not req.is_json:
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 (the library's signature)
+        if not req.get_data():
+            return missing
+        if not req.is_json:
             abort(415, "Send JSON, with Content-Type: application/json.")
-        return super().load_json(req, schema)
+        try:
+            return req.get_json()
+        except BadRequest as err:
+            raise ValidationError("Not valid JSON.") from err
+
+
+class Json(DefaultJSONProvider):
+    """Flask's JSON, for which text that is nested too deeply is no JSON, instead of a crash."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def install(app: Flask) -> None:
+    app.json = Json(app)
+    app.before_request(_storable)
+
+
+def _storable() -> None:
+    # PostgreSQL doesn't take a NUL even to look for it.
+    if any("\x00" in str(value) for value in (request.view_args or {}).values()):
+        raise NotFound("Not found")
 
 
 class Blueprint(SmorestBlueprint):

@@ -45,7 +45,8 @@ def token(form: dict[str, Any]) -> Response:
 @blp.response(200, answers.TokenAnswer)
 def refresh() -> Response:
     """Get a new pair for a refresh token, which is used up by it."""
-    if not _give_back(auth.claims()):
+    shown = auth.claims()
+    if not shown or not _give_back(shown):
         raise AccessDenied("Invalid token")
     return _pair(who())
 

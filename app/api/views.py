@@ -69,11 +69,15 @@ def _result(record: Record, *, image_data: bool) -> dict[str, Any] | None:
         "generationTime": _milliseconds(record),
         "cost": record.result["cost"],
     }
-    if image_data:
-        shown["imageData"] = _data_url(image["sha256"], image["mime"])
+    if image_data and (content := _content(image["sha256"])):
+        shown["imageData"] = f"data:{image['mime']};base64,{base64.b64encode(content).decode()}"
     return shown
 
 
-def _data_url(sha256: str, mime: str) -> str:
-    with deps.rt().store.open(sha256) as file:
-        return f"data:{mime};base64,{base64.b64encode(file.read()).decode()}"
+def _content(sha256: str) -> bytes | None:
+    """Return the file's bytes; None where it can't be read, since all else can still be told."""
+    try:
+        with deps.rt().store.open(sha256) as file:
+            return file.read()
+    except OSError:
+        return None

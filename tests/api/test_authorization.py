@@ -1,0 +1,224 @@
+"""Every route x everybody: who is let in, who is sent away how, and that nothing changes for those who are.
+
+A route that is not in the table fails a test, so that none can be forgotten.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.services import access
+from app.services.identity import Who
+from tests.api.conftest import BASE, ORDER
+
+GOOD = 200
+# What each kind of route answers to nobody, another client, a viewer, an operator, an administrator, its owner.
+POLICIES = {
+    "public": (GOOD, GOOD, GOOD, GOOD, GOOD, GOOD),
+    "anybody": (401, GOOD, GOOD, GOOD, GOOD, GOOD),
+    "usual": (401, GOOD, 403, GOOD, GOOD, GOOD),
+    "own": (401, 404, 403, GOOD, GOOD, GOOD),
+    "own or admin": (401, 404, 403, 404, GOOD, GOOD),
+    "figures": (401, 403, GOOD, GOOD, GOOD, 403),
+    "admin": (401, 403, 403, 403, GOOD, 403),
+    "refresh token": (401, 401, 401, 401, 401, 401),
+}
+PEOPLE = ("nobody", "other", "viewer", "operator", "admin", "owner")
+V, A = BASE, "/api/auth"
+
+
+@dataclass(frozen=True)
+class Route:
+    policy: str
+    body: Any = None
+    good: int = GOOD
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def _of(thing: str, policy: str = "own") -> Route:
+    """A route of one of alice's things, which `World` makes."""
+    return Route(policy, values={"request_id": thing, "batch_id": thing})
+
+
+TABLE = {
+    ("GET", "/"): Route("public"),
+    ("GET", "/docs"): Route("public"),
+    ("GET", "/docs/<name>"): Route("public", values={"name": "stylesheet"}),
+    ("GET", "/openapi.json"): Route("public"),
+    ("GET", "/healthz"): Route("public"),
+    ("GET", "/readyz"): Route("public"),
+    ("GET", "/health"): Route("public"),
+    ("GET", "/api/health"): Route("public"),
+    ("GET", "/files/<token>"): Route("public", values={"token": "signed"}),
+    ("POST", f"{A}/token"): Route("public", body={"username": "Carol", "password": "correct horse battery"}),
+    ("GET", "/metrics"): Route("figures"),
+    ("GET", f"{V}/queue/status"): Route("anybody"),
+    ("POST", f"{A}/revoke"): Route("anybody", body={}),
+    ("POST", f"{A}/refresh"): Route("refresh token"),
+    ("GET", f"{A}/users"): Route("admin"),
+    ("POST", f"{A}/users"): Route("admin", body={"username": "dave", "password": "a new password"}, good=201),
+    ("PATCH", f"{A}/users/<uuid:user_id>"): Route(
+        "admin", body={"role": "client"}, values={"user_id": "bystander"}
+    ),
+    ("GET", f"{A}/keys"): Route("usual"),
+    ("POST", f"{A}/keys"): Route("usual", body={"name": "k"}, good=201),
+    ("DELETE", f"{A}/keys/<uuid:key_id>"): Route("own or admin", values={"key_id": "key"}),
+    ("POST", f"{V}/submit"): Route("usual", body=ORDER),
+    ("POST", f"{V}/batch"): Route("usual", body={"requests": [ORDER]}),
+    ("GET", f"{V}/requests"): Route("usual"),
+    ("GET", f"{V}/status/<request_id>"): _of("queued"),
+    ("DELETE", f"{V}/cancel/<request_id>"): _of("queued"),
+    ("POST", f"{V}/requests/<request_id>/retry"): _of("failed"),
+    ("GET", f"{V}/requests/<request_id>/explain"): _of("queued"),
+    ("GET", f"{V}/requests/<request_id>/events"): _of("queued"),
+    ("GET", f"{V}/requests/<request_id>/files/<role>"): Route(
+        "own", values={"request_id": "completed", "role": "picture"}
+    ),
+    ("GET", f"{V}/batch/<batch_id>"): _of("batch"),
+    ("GET", f"{V}/batch/<batch_id>/requests"): _of("batch"),
+    ("GET", f"{V}/batch/<batch_id>/archive"): _of("batch"),
+    ("DELETE", f"{V}/batch/<batch_id>"): _of("batch"),
+    ("POST", f"{V}/batch/<batch_id>/retry-failed"): _of("batch"),
+}
+ROUTES = [pytest.param(method, rule, route, id=f"{method} {rule}") for (method, rule), route in TABLE.items()]
+
+
+@pytest.fixture
+def people(alice, bob, viewer, operator, admin) -> dict[str, Who | None]:
+    return dict(zip(PEOPLE, (None, bob, viewer, operator, admin, alice), strict=True))
+
+
+@pytest.fixture
+def fill(rt, board, studio, person, call, alice) -> Callable[[Route, str], str]:
+    """Return a function that makes alice's things and puts their names into a rule."""
+    names = iter(range(100))
+
+    def _batch() -> str:
+        batch, [request] = board.put_batch(alice, 1, 1)
+        studio.fail(request)
+        return batch
+
+    def _failed() -> str:
+        request = board.put_one(alice)
+        studio.fail(request)
+        return request
+
+    def _completed() -> str:
+        request = board.put_one(alice)
+        studio.complete(request)
+        return request
+
+    def _signed() -> str:
+        shown = call(alice, "GET", f"status/{_completed()}").json
+        return str(shown["result"]["imageUrl"]).rpartition("/")[2]
+
+    makers: dict[str, Callable[[], str]] = {
+        "queued": lambda: board.put_one(alice),
+        "failed": _failed,
+        "completed": _completed,
+        "batch": _batch,
+        "signed": _signed,
+        "picture": lambda: "image",
+        "stylesheet": lambda: "swagger-ui.css",
+        "bystander": lambda: str(person(f"bystander-{next(names)}").user_id),
+        "key": lambda: str(access.add_key(rt, "test", alice.user_id, "k")[0]),
+    }
+
+    def act(route: Route, rule: str) -> str:
+        for name, thing in route.values.items():
+            for placeholder in (f"<{name}>", f"<uuid:{name}>"):
+                if placeholder in rule:
+                    rule = rule.replace(placeholder, makers[thing]())
+        assert "<" not in rule
+        return rule
+
+    return act
+
+
+def _rules(client: FlaskClient) -> set[tuple[str, str]]:
+    return {
+        (method, str(rule))
+        for rule in client.application.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_route_is_in_the_table(client):
+    assert _rules(client) == TABLE.keys()
+
+
+@pytest.mark.parametrize(("method", "rule", "route"), ROUTES)
+def test_who_may_and_who_may_not(call, people, fill, everything, rt, method, rule, route):
+    if rule == f"{A}/token":
+        access.add_user(rt, "test", "Carol", "correct horse battery", access.Role.CLIENT)
+    for name, expected in zip(PEOPLE, POLICIES[route.policy], strict=True):
+        path = fill(route, rule)
+        before = everything()
+        answer = call(people[name], method, path, json=route.body)
+        assert answer.status_code == (route.good if expected == GOOD else expected), (name, answer.text)
+        if expected != GOOD:
+            assert everything() == before, f"{name} changed something"
+            assert (
+                answer.json["code"] == {401: "access_denied", 403: "not_allowed", 404: "not_found"}[expected]
+            )
+        if method == "GET":
+            assert call(people[name], "HEAD", path).status_code == answer.status_code
+        _undo(name, rule, rt)
+
+
+def _undo(name: str, rule: str, rt: Any) -> None:
+    """What one of them did must not stand in the way of the next: a revoked token, a retry in line, a taken name."""
+    with rt.db.once() as tx:
+        tx.exec_driver_sql("DELETE FROM revoked_tokens")
+        tx.exec_driver_sql("DELETE FROM generation_queue")
+        if rule == f"{A}/users":
+            tx.exec_driver_sql("DELETE FROM users WHERE username = 'dave'")
+
+
+@pytest.mark.parametrize(("method", "rule", "route"), ROUTES)
+def test_asking_for_the_options_needs_nobody_and_tells_nothing(call, fill, method, rule, route):
+    answer = call(None, "OPTIONS", fill(route, rule))
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert method in answer.headers["Allow"]
+
+
+OWNED = [param for param in ROUTES if param.values[2].policy.startswith("own")]
+
+
+@pytest.mark.parametrize(("method", "rule", "route"), OWNED)
+def test_a_foreign_thing_looks_like_one_that_is_not_there(call, fill, bob, method, rule, route):
+    unknown = rule
+    for part in ("<request_id>", "<batch_id>"):
+        unknown = unknown.replace(part, "vga_1_nothing")
+    unknown = unknown.replace("<uuid:key_id>", "00000000-0000-4000-8000-000000000000").replace(
+        "<role>", "image"
+    )
+    foreign, missing = call(bob, method, fill(route, rule)), call(bob, method, unknown)
+    assert foreign.status_code == missing.status_code == 404
+    assert {**foreign.json, "traceId": ""} == {**missing.json, "traceId": ""}
+
+
+@pytest.mark.parametrize(("method", "rule", "route"), ROUTES)
+def test_a_method_that_is_not_there_is_405_for_everybody(call, fill, alice, method, rule, route):
+    there = {other for other, same in TABLE if same == rule}
+    path = fill(route, rule)
+    for other in sorted({"GET", "POST", "PUT", "PATCH", "DELETE"} - there):
+        for who in (None, alice):
+            answer = call(who, other, path)
+            assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
+            assert there <= set(answer.headers["Allow"].split(", "))
+
+
+def test_foreign_things_are_in_no_list_of_mine(call, board, studio, alice, bob):
+    batch, [first] = board.put_batch(alice, 1, 1)
+    studio.complete(first)
+    for path in (
+        "requests",
+        f"requests?batchId={batch}",
+        "requests?text=lighthouse",
+        f"requests?cursor={first}z",
+    ):
+        assert call(bob, "GET", path).json["items"] == []
