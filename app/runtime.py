@@ -51,6 +51,8 @@ class Runtime:
         """Give back what was opened."""
         if "finisher" in self.__dict__:
             self.finisher.close()
+        if "bell" in self.__dict__:
+            self.bell.close()
         self.db.close()
 
 

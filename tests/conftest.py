@@ -93,6 +93,8 @@ def rt(db: Database, settings: Settings, fake: Scripted) -> Iterator[Runtime]:
     yield runtime
     if "finisher" in runtime.__dict__:
         runtime.finisher.close()
+    if "bell" in runtime.__dict__:
+        runtime.bell.close()
 
 
 @pytest.fixture

@@ -82,6 +82,11 @@ class Bell:
         """Wait up to `seconds` for a ring; return whether there was one. Raises RedisError."""
         return self._patient.blpop([_BELL], timeout=seconds) is not None
 
+    def close(self) -> None:
+        """Close the connections; a next ring opens them again."""
+        self._redis.close()
+        self._patient.close()
+
     def _ring(self, times: int) -> None:
         pipe = self._redis.pipeline(transaction=False)
         pipe.lpush(_BELL, *["1"] * times)

@@ -71,7 +71,7 @@ def judge(snapshot: Snapshot, providers: Mapping[str, Health]) -> tuple[System, 
     rate = failed / ended if ended >= _FEW else 0.0
     # A worker that hands its drain over has no lease for a moment.
     if length and not snapshot.workers and snapshot.oldest_seconds > _HANDOVER_SECONDS:
-        return System.CRITICAL, f"{length} requests wait and no worker is alive."
+        return System.CRITICAL, f"No worker is alive, and the queue's length is {length}."
     if all(seen.state is HealthState.DOWN for seen in providers.values()):
         return System.CRITICAL, "No provider is usable."
     if rate > 0.5:

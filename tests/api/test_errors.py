@@ -118,7 +118,7 @@ class TestEveryCode:
         whole(answer, 422, "idempotency_key_reused")
 
     def test_429(self, build, as_, alice):
-        client = build(rate_limit_default="1/minute")
+        client = build(rate_limit_default="1/day")
         for _ in range(2):
             answer = client.get(f"{BASE}/requests", headers=as_(alice))
         whole(answer, 429, "rate_limited")

@@ -76,18 +76,18 @@ class TestRedisAway:
             assert seconds < 1
 
     def test_there_is_a_limit_all_the_same(self, redis_away, as_, alice):
-        client, headers = redis_away(rate_limit_submit="3/minute"), as_(alice)
+        client, headers = redis_away(rate_limit_submit="3/day"), as_(alice)
         ends = [client.post(f"{BASE}/submit", json=ORDER, headers=headers).status_code for _ in range(5)]
         assert ends == [200, 200, 200, 429, 429]
 
     def test_a_refusal_says_when_to_come_back(self, redis_away, as_, alice):
-        client, headers = redis_away(rate_limit_submit="1/minute"), as_(alice)
+        client, headers = redis_away(rate_limit_submit="1/day"), as_(alice)
         client.post(f"{BASE}/submit", json=ORDER, headers=headers)
         answer = client.post(f"{BASE}/submit", json=ORDER, headers=headers)
-        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        assert 0 < int(answer.headers["Retry-After"]) <= 86_400
 
     def test_logging_in_is_limited_all_the_same(self, redis_away):
-        client = redis_away(rate_limit_login="2/minute")
+        client = redis_away(rate_limit_login="2/day")
         form = {"username": "nobody", "password": "nothing"}
         assert [client.post("/api/auth/token", json=form).status_code for _ in range(3)] == [401, 401, 429]
 

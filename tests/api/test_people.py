@@ -96,7 +96,7 @@ class TestKeys:
         assert ask(answer.json["accessToken"]).status_code == 200
 
     def test_exchanging_keys_is_limited_per_key_and_not_for_all_together(self, build, rt, alice, bob):
-        client = build(rate_limit_login="3/minute")
+        client = build(rate_limit_login="3/day")
         keys = [access.add_key(rt, "test", who.user_id, "k")[1] for who in (alice, bob)]
         ends = [
             client.post(

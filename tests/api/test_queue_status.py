@@ -143,7 +143,7 @@ class TestFigures:
         shown = status()
         assert (shown["systemStatus"], shown["systemReason"]) == (
             "critical",
-            "1 requests wait and no worker is alive.",
+            "No worker is alive, and the queue's length is 1.",
         )
 
     def test_figures_are_no_older_than_a_second(self, rt, board, alice):
