@@ -5,16 +5,24 @@ Two shapes, both READ COMMITTED (a claim under REPEATABLE READ fails where it sh
 commits by itself and so costs one round trip.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 T = TypeVar("T")
 
+_log = structlog.get_logger(__name__)
+# What is raised where the server can't be reached, or no connection to it came free.
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
 _TRIES = 4
+_DELAYS = (0.1, 0.3, 1.0, 2.0)
 # Deadlock, serialization failure: PostgreSQL's own advice is to run the transaction again.
 _AGAIN = {"40P01", "40001"}
 
@@ -49,6 +57,22 @@ class Database:
                 if sqlstate(err) not in _AGAIN:
                     raise
         return act()
+
+    def insist(self, act: Callable[[], T], *, seconds: float) -> T:
+        """Run `act`, a whole transaction, again while the database is away, for up to `seconds`.
+
+        `act` must bear to be run twice: a connection may break between a commit and its answer.
+        """
+        give_up = time.monotonic() + seconds
+        for delay in chain(_DELAYS, repeat(_DELAYS[-1])):
+            try:
+                return self.again(act)
+            except AWAY as err:
+                if time.monotonic() > give_up:
+                    raise
+                _log.warning("database_away", error=type(err).__name__)
+                time.sleep(delay)
+        raise AssertionError("repeat() doesn't end")
 
     def forget(self) -> None:
         """Drop what a fork inherited, without closing the parent's connections."""

@@ -145,7 +145,8 @@ WITH moved AS (
         state = became.state, error_kind = :kind, message = :message, cost = :cost,
         ended_at = CASE WHEN became.state <> 'running' THEN clock_timestamp() END
     FROM (SELECT COALESCE((SELECT {attempt} FROM moved), 'fenced') AS state) AS became
-    WHERE id = :attempt_id AND fence = :fence
+    -- A call that was closed stays as it was: this may be the second run of a commit whose answer was lost.
+    WHERE id = :attempt_id AND fence = :fence AND attempts.state IN ('intent', 'running', 'unknown')
 ){then}
 SELECT id FROM moved
 """)

@@ -133,7 +133,9 @@ class Drain:
         base = self._rt.settings.retry_delay_ms / 1000
         try:
             with self._rt.db.begin() as tx:
-                settle.apply(tx, attempt.claim, None, verdict, retry_base=base, rng=random.SystemRandom())
+                settle.apply(
+                    tx, attempt.claim, attempt.call_id, verdict, retry_base=base, rng=random.SystemRandom()
+                )
         except _DATABASE_AWAY as err:
             _log.warning("left_to_rescue", request=attempt.claim.request_id, error=type(err).__name__)
 

@@ -9,12 +9,13 @@ settle      if it is still ours
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Event
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app.db import AWAY
 from app.domain.failure import Failure, FailureKind
 from app.domain.prompts import enhance
 from app.domain.verdict import Completed, Failed, Released, Stored, Verdict, Waiting
@@ -27,7 +28,7 @@ from app.storage.finish import BadImage, Finish, Finished, Provenance
 
 _log = structlog.get_logger(__name__)
 _PROGRESS_EVERY = 0.5
-_SETTLE_DELAYS = (0.1, 0.3, 1.0, 2.0)
+T = TypeVar("T")
 
 
 class Attempt:
@@ -35,6 +36,8 @@ class Attempt:
 
     def __init__(self, rt: Runtime, claim: Claim) -> None:
         self.claim = claim
+        # The row of the provider call in flight; None before the first.
+        self.call_id: int | None = None
         self._rt = rt
         self._unwanted = Event()
         self._leaving = Event()
@@ -68,16 +71,19 @@ class Attempt:
         if percent <= last or now - at < _PROGRESS_EVERY or self.cancelled():
             return
         self._reported = (percent, now)
-        with self._rt.db.once() as tx:
-            if not progress.report(tx, self.claim, percent, stage):
-                self.abandon()
+        try:
+            with self._rt.db.once() as tx:
+                if not progress.report(tx, self.claim, percent, stage):
+                    self.abandon()
+        except AWAY as err:
+            # A percentage isn't worth a call that may be paid for already.
+            _log.warning("progress_not_written", request=self.claim.request_id, error=type(err).__name__)
 
 
 def run(rt: Runtime, attempt: Attempt) -> bool:
     """Attempt the claimed request once; return whether the outcome was still ours to write."""
-    outcome = _Outcome()
     try:
-        verdict, files = _make(rt, attempt, outcome)
+        verdict, files = _make(rt, attempt)
     except ProviderError as err:
         verdict, files = Failed(err.failure), ()
     except BadImage as err:
@@ -89,27 +95,17 @@ def run(rt: Runtime, attempt: Attempt) -> bool:
         verdict, files = _failed(FailureKind.STORAGE, "The finished file could not be stored."), ()
     if attempt.leaving and not isinstance(verdict, Completed | Waiting):
         verdict = Released()
-    return _settle(rt, attempt, outcome.attempt_id, verdict, files)
+    return _settle(rt, attempt, verdict, files)
 
 
-class _Outcome:
-    """Which attempt's row the verdict belongs to: known only once a provider was chosen."""
-
-    attempt_id: int | None = None
-
-
-def _make(rt: Runtime, attempt: Attempt, outcome: _Outcome) -> tuple[Verdict, tuple[Finished, ...]]:
+def _make(rt: Runtime, attempt: Attempt) -> tuple[Verdict, tuple[Finished, ...]]:
     claim = attempt.claim
     if claim.handle is not None:
-        return _resume(rt, attempt, claim.handle["provider"], outcome)
+        return _resume(rt, attempt, claim.handle["provider"])
     failure = Failure(FailureKind.UNSUPPORTED, "No configured provider can make this.")
     for provider in candidates(rt, claim):
-        if outcome.attempt_id is not None:
-            with rt.db.once() as tx:
-                attempts.close(tx, outcome.attempt_id, failure)
-        with rt.db.once() as tx:
-            outcome.attempt_id = attempts.intend(tx, claim, provider.name, provider.model)
-        if outcome.attempt_id is None:
+        _intend(rt, attempt, provider, failure)
+        if attempt.call_id is None:
             break
         try:
             answer = provider.submit(task_of(claim), attempt)
@@ -118,27 +114,36 @@ def _make(rt: Runtime, attempt: Attempt, outcome: _Outcome) -> tuple[Verdict, tu
             if not failure.kind.fall_back:
                 raise
             continue
-        return _take(rt, attempt, provider, answer, outcome.attempt_id)
+        return _take(rt, attempt, provider, answer)
     return Failed(failure), ()
 
 
-def _resume(
-    rt: Runtime, attempt: Attempt, name: str, outcome: _Outcome
-) -> tuple[Verdict, tuple[Finished, ...]]:
-    with rt.db.once() as tx:
-        outcome.attempt_id = attempts.resume(tx, attempt.claim)
+def _intend(rt: Runtime, attempt: Attempt, provider: Provider, failure: Failure) -> None:
+    """Close the row of the call that failed, if there was one, and write that `provider` is called next."""
+
+    def act() -> int | None:
+        with rt.db.begin() as tx:
+            if attempt.call_id is not None:
+                attempts.close(tx, attempt.call_id, failure)
+            return attempts.intend(tx, attempt.claim, provider.name, provider.model)
+
+    attempt.call_id = _insist(rt, act)
+
+
+def _resume(rt: Runtime, attempt: Attempt, name: str) -> tuple[Verdict, tuple[Finished, ...]]:
+    def act() -> int | None:
+        with rt.db.once() as tx:
+            return attempts.resume(tx, attempt.claim)
+
+    attempt.call_id = _insist(rt, act)
     provider = rt.providers.get(name)
     if provider is None or attempt.claim.handle is None:
         return _failed(FailureKind.UNSUPPORTED, f"The provider {name} is no longer configured."), ()
-    return _take(rt, attempt, provider, provider.poll(attempt.claim.handle, attempt), outcome.attempt_id)
+    return _take(rt, attempt, provider, provider.poll(attempt.claim.handle, attempt))
 
 
 def _take(
-    rt: Runtime,
-    attempt: Attempt,
-    provider: Provider,
-    answer: Done | Accepted | Running,
-    attempt_id: int | None,
+    rt: Runtime, attempt: Attempt, provider: Provider, answer: Done | Accepted | Running
 ) -> tuple[Verdict, tuple[Finished, ...]]:
     match answer:
         case Done():
@@ -147,12 +152,16 @@ def _take(
             return Completed(provider.name, answer.model, answer.seed, stored, answer.cost), files
         case Accepted(handle, poll_in):
             handle = {**handle, "provider": provider.name}
-            if attempt_id is not None:
-                with rt.db.once() as tx:
-                    attempts.accept(tx, attempt_id, attempt.claim, handle)
+            _insist(rt, lambda: _accept(rt, attempt, handle))
             return Waiting(handle, poll_in), ()
         case Running(poll_in, percent, stage):
             return Waiting(attempt.claim.handle or {}, poll_in, percent, stage), ()
+
+
+def _accept(rt: Runtime, attempt: Attempt, handle: Mapping[str, Any]) -> None:
+    if attempt.call_id is not None:
+        with rt.db.once() as tx:
+            attempts.accept(tx, attempt.call_id, attempt.claim, handle)
 
 
 def _finish(rt: Runtime, attempt: Attempt, provider: Provider, done: Done) -> tuple[Finished, ...]:
@@ -217,35 +226,15 @@ def _failed(kind: FailureKind, message: str) -> Failed:
     return Failed(Failure(kind, message))
 
 
-def _settle(
-    rt: Runtime, attempt: Attempt, attempt_id: int | None, verdict: Verdict, files: tuple[Finished, ...]
-) -> bool:
-    """Write the verdict, patiently: what was paid for must not be lost to a database that restarts."""
-    give_up = time.monotonic() + rt.settings.attempt_seconds
+def _settle(rt: Runtime, attempt: Attempt, verdict: Verdict, files: tuple[Finished, ...]) -> bool:
     try:
-        for delay in _patiently():
-            try:
-                return rt.db.again(lambda: _write(rt, attempt.claim, attempt_id, verdict, files))
-            except (OperationalError, InterfaceError) as err:
-                if time.monotonic() > give_up:
-                    raise
-                _log.warning("settle_waits", request=attempt.claim.request_id, error=type(err).__name__)
-                time.sleep(delay)
+        return _insist(rt, lambda: _write(rt, attempt, verdict, files))
     finally:
         for file in files:
             file.draft.unlink(missing_ok=True)
-    return False
 
 
-def _patiently() -> Iterator[float]:
-    yield from _SETTLE_DELAYS
-    while True:
-        yield _SETTLE_DELAYS[-1]
-
-
-def _write(
-    rt: Runtime, claim: Claim, attempt_id: int | None, verdict: Verdict, files: tuple[Finished, ...]
-) -> bool:
+def _write(rt: Runtime, attempt: Attempt, verdict: Verdict, files: tuple[Finished, ...]) -> bool:
     base = rt.settings.retry_delay_ms / 1000
     with rt.db.begin() as tx:
         if files:
@@ -253,12 +242,17 @@ def _write(
             assets.keep(tx, [file.facts for file in files])
             for file in files:
                 rt.store.publish(file.draft, file.facts.sha256)
-        ours = settle.apply(tx, claim, attempt_id, verdict, retry_base=base, rng=rt.rng)
+        ours = settle.apply(tx, attempt.claim, attempt.call_id, verdict, retry_base=base, rng=rt.rng)
     _log.info(
         "settled" if ours else "fenced",
-        request=claim.request_id,
-        attempt=claim.attempts,
+        request=attempt.claim.request_id,
+        attempt=attempt.claim.attempts,
         verdict=type(verdict).__name__.lower(),
         kind=str(verdict.kind) if isinstance(verdict, Failed) else None,
     )
     return ours
+
+
+def _insist(rt: Runtime, act: Callable[[], T]) -> T:
+    """Run a transaction that speaks of what may be paid for already, for as long as an attempt may take."""
+    return rt.db.insist(act, seconds=rt.settings.attempt_seconds)

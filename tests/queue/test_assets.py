@@ -191,7 +191,7 @@ def test_a_settle_that_is_tried_again_does_not_complete_without_its_file(board, 
     lost = Finished(rt.store.draft(), stored("a"))
     done = Completed("fake", "fake-1", 7, (lost.facts,))
     with pytest.raises(FileNotFoundError):
-        run._write(rt, claimed, None, done, (lost,))
+        run._write(rt, run.Attempt(rt, claimed), done, (lost,))
     assert board.row(request).status == "in-progress"
 
 

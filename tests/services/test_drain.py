@@ -8,9 +8,12 @@ from dataclasses import replace
 from threading import Event, Thread
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.domain.failure import FailureKind
 from app.providers.base import Accepted, ProviderError, Running
+from app.queue import attempts as attempts_rows
+from app.queue import progress
 from app.runtime import Runtime
 from app.services.drain import Drain
 from tests.conftest import until
@@ -208,6 +211,42 @@ def test_a_cancelled_request_is_told_to_its_provider(rt, board, alice):
         assert told.wait(10)
     assert board.row(request).status == "cancelled"
     assert board.events(request)[-1] == "request-cancelled"
+
+
+def test_a_percentage_that_can_not_be_written_costs_no_call(rt, board, alice, monkeypatch):
+    def submit(_task, context):
+        monkeypatch.setattr(progress, "report", away)
+        context.progress(50, "half")
+        monkeypatch.undo()
+        return done()
+
+    def away(*_args):
+        raise OperationalError("", None, ConnectionError())
+
+    fake = Scripted(submit=submit)
+    with_provider(rt, fake)
+    request = board.put_one(alice)
+    with draining(rt):
+        until(lambda: board.row(request).status == "completed")
+    assert len(fake.tasks) == 1
+
+
+def test_a_handle_is_kept_though_the_database_was_away_for_a_moment(rt, board, alice, monkeypatch):
+    """The provider took the work and will be paid: losing its handle would buy the picture twice."""
+    accept, failures = attempts_rows.accept, iter([OperationalError("", None, ConnectionError())])
+
+    def flicker(*args):
+        for failure in failures:
+            raise failure
+        return accept(*args)
+
+    monkeypatch.setattr(attempts_rows, "accept", flicker)
+    fake = Scripted(submit=lambda _task, _context: Accepted({"job": 1}, 0.05))
+    with_provider(rt, fake)
+    request = board.put_one(alice)
+    with draining(rt):
+        until(lambda: board.row(request).status == "completed")
+    assert (len(fake.tasks), len(fake.polls)) == (1, 1)
 
 
 def test_the_wake_up_of_a_lingering_drain_is_quick(rt, board, alice):

@@ -2,9 +2,11 @@
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,9 +14,13 @@ import pytest
 import requests
 from redis import Redis
 
+import migrations
+from app.db import Database
+from app.domain.vocabulary import Role
 from app.events import tickets
-from app.local import places, valkey
-from app.services import tokens
+from app.local import places, postgres, valkey
+from app.runtime import Runtime
+from app.services import access, tokens
 from tests.conftest import environment, until
 from tests.fakes.remote import Studio
 from tests.fakes.scripted import picture
@@ -185,6 +191,44 @@ def test_while_redis_is_away_requests_are_taken_and_done_soon_after(db, told, tm
         back = time.monotonic()
         until(lambda: all(ended(ask, i) for i in ids), 30)
         print(f"lost=0 recovery_s={time.monotonic() - back:.1f}")
+
+
+def test_a_database_that_restarts_under_a_call_costs_neither_the_result_nor_a_second_call(
+    told, settings, tmp_path, studio
+):
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(_request_id: str):
+        started.set()
+        assert go_on.wait(60)
+        return 200, picture()
+
+    studio.answer = slow
+    with ExitStack() as up:
+        data = up.enter_context(places.scratch())
+        first = ExitStack()
+        url = first.enter_context(postgres.running(data))
+        database = Database(url)
+        up.callback(database.close)
+        migrations.upgrade(database.engine)
+        rt = Runtime(replace(settings, database_url=url), database)
+        access.add_user(rt, "test", "alice", "a password of hers", Role.CLIENT)
+        who = access.find_user(rt, "alice")
+        service = up.enter_context(
+            running({**told, "DATABASE_URL": url}, tmp_path, "web", "worker", "sweeper")
+        )
+        ask = asking(rt, who, service)
+        request = submit(ask)
+        assert started.wait(20)
+        database.close()
+        first.close()
+        refused = ask("POST", "/submit", json={"type": "cover", "prompt": "A lighthouse in a storm"})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        go_on.set()
+        until(lambda: "database_away" in service.log("worker"), 20)
+        assert up.enter_context(postgres.running(data)) == url
+        found = until(lambda: ended(ask, request), 30)
+    assert (found["status"], found["metadata"]["attempts"], len(studio.ledger)) == ("completed", 1, 1)
 
 
 def test_a_deploy_lets_running_calls_finish_and_burns_no_attempt(ask, service, studio):
