@@ -39,7 +39,7 @@ _MADE = text("""
 SELECT type, status, count(*) AS requests,
     avg(extract(epoch FROM completed_at - started_at))::double precision AS seconds
 FROM generation_requests
-WHERE id >= 'vga_' || (extract(epoch FROM clock_timestamp() - interval '24 hours') * 1000)::bigint
+WHERE id >= 'vga_' || (extract(epoch FROM statement_timestamp() - interval '24 hours') * 1000)::bigint
 GROUP BY type, status ORDER BY type, status
 """)
 _WAITING = text("""

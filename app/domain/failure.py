@@ -44,7 +44,20 @@ class FailureKind(StrEnum):
         """Whether the next provider may be asked in the same attempt."""
         return self in _ELSEWHERE
 
+    @property
+    def ask_again(self) -> bool:
+        """Whether a poll that failed so says nothing about the work itself, which goes on and will be paid."""
+        return self in _PASSING
 
+
+_PASSING = frozenset(
+    {
+        FailureKind.RATE_LIMITED,
+        FailureKind.UNAVAILABLE,
+        FailureKind.CONNECT_FAILED,
+        FailureKind.PROTOCOL,
+    }
+)
 _FINAL = frozenset(
     {
         FailureKind.BAD_REQUEST,

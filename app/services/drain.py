@@ -44,7 +44,7 @@ class Drain:
         self._freed = Event()
         self._lost = Event()
         self._over = Event()
-        self._claimed = 0
+        self._in_turn = 0
         self._since = time.monotonic()
 
     def run(self) -> None:
@@ -94,17 +94,17 @@ class Drain:
             self._rt.bell.ring()
 
     def _claim(self, free: int) -> list[Claim]:
-        """Claim for the free slots. After every eighth claim the oldest that has waited too long goes first."""
-        claims: list[Claim] = []
+        """Claim for the free slots. Each eighth claim takes the oldest that has waited too long, if there is one."""
+        in_turn = LANE_EVERY - 1
         with self._rt.db.once() as tx:
-            if self._claimed >= LANE_EVERY - 1:
-                claims += claim.take_oldest(tx, self._worker_id, self._rt.settings.starve_after)
-                self._claimed = 0
-            limit = min(free, LANE_EVERY - 1 - self._claimed) - len(claims)
-            if limit > 0:
-                claims += claim.take(tx, self._worker_id, limit)
-        self._claimed += len(claims)
-        return claims
+            late: list[Claim] = []
+            if self._in_turn >= in_turn:
+                late = claim.take_oldest(tx, self._worker_id, self._rt.settings.starve_after)
+                self._in_turn = 0
+            limit = min(free - len(late), in_turn - self._in_turn)
+            next_ones = claim.take(tx, self._worker_id, limit) if limit > 0 else []
+        self._in_turn += len(next_ones)
+        return late + next_ones
 
     def _start(self, pool: ThreadPoolExecutor, one: Claim) -> None:
         attempt = Attempt(self._rt, one)

@@ -28,6 +28,10 @@ from app.storage.finish import BadImage, Finish, Finished, Provenance
 
 _log = structlog.get_logger(__name__)
 _PROGRESS_EVERY = 0.5
+# Polls in a row that met nobody, kept in the handle: some 25 minutes of them, and the work is given up.
+_MISSED = "missed"
+_MOST_MISSED = 30
+_LONGEST_PAUSE = 60.0
 T = TypeVar("T")
 
 
@@ -139,7 +143,26 @@ def _resume(rt: Runtime, attempt: Attempt, name: str) -> tuple[Verdict, tuple[Fi
     provider = rt.providers.get(name)
     if provider is None or attempt.claim.handle is None:
         return _failed(FailureKind.UNSUPPORTED, f"The provider {name} is no longer configured."), ()
-    return _take(rt, attempt, provider, provider.poll(attempt.claim.handle, attempt))
+    return _poll(rt, attempt, provider, dict(attempt.claim.handle))
+
+
+def _poll(
+    rt: Runtime, attempt: Attempt, provider: Provider, handle: dict[str, Any]
+) -> tuple[Verdict, tuple[Finished, ...]]:
+    """Ask after accepted work. A question that goes unanswered is asked again: to submit anew would pay twice."""
+    missed = handle.pop(_MISSED, 0)
+    try:
+        answer = provider.poll(handle, attempt)
+    except ProviderError as err:
+        if not err.failure.kind.ask_again:
+            raise
+        if missed >= _MOST_MISSED:
+            return _failed(
+                FailureKind.SUBMIT_UNKNOWN, "The provider took the work and never answered again."
+            ), ()
+        wait = max(err.failure.retry_after or 0.0, min(_LONGEST_PAUSE, 2.0**missed))
+        return Waiting({**handle, _MISSED: missed + 1}, wait), ()
+    return _take(rt, attempt, provider, answer)
 
 
 def _take(
@@ -155,7 +178,8 @@ def _take(
             _insist(rt, lambda: _accept(rt, attempt, handle))
             return Waiting(handle, poll_in), ()
         case Running(poll_in, percent, stage):
-            return Waiting(attempt.claim.handle or {}, poll_in, percent, stage), ()
+            handle = {name: value for name, value in (attempt.claim.handle or {}).items() if name != _MISSED}
+            return Waiting(handle, poll_in, percent, stage), ()
 
 
 def _accept(rt: Runtime, attempt: Attempt, handle: Mapping[str, Any]) -> None:

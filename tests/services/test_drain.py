@@ -15,6 +15,7 @@ from app.providers.base import Accepted, ProviderError, Running
 from app.queue import attempts as attempts_rows
 from app.queue import progress
 from app.runtime import Runtime
+from app.services import run
 from app.services.drain import Drain
 from tests.conftest import until
 from tests.fakes.scripted import Scripted, done
@@ -145,6 +146,44 @@ def test_a_polling_provider_holds_no_slot_and_is_paid_once(rt, board, alice):
     assert len(fake.tasks) == 1
     assert [handle["job"] for handle in fake.polls] == [1, 1, 1]
     assert board.row(request).attempts == 1
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FailureKind.UNAVAILABLE, FailureKind.CONNECT_FAILED, FailureKind.RATE_LIMITED, FailureKind.PROTOCOL],
+)
+def test_a_poll_that_meets_nobody_is_asked_again_and_nothing_is_paid_twice(rt, board, alice, kind):
+    answers = iter([ProviderError(kind, "Not now."), done()])
+
+    def poll(_handle, _context):
+        answer = next(answers)
+        if isinstance(answer, ProviderError):
+            raise answer
+        return answer
+
+    fake = Scripted(submit=lambda _task, _context: Accepted({"job": 1}, 0.05), poll=poll)
+    with_provider(rt, fake)
+    request = board.put_one(alice)
+    with draining(rt):
+        until(lambda: board.row(request).status == "completed", 20)
+    assert (len(fake.tasks), len(fake.polls), board.row(request).attempts) == (1, 2, 1)
+    assert all("missed" not in handle for handle in fake.polls)
+
+
+def test_work_that_its_provider_never_answers_for_fails_without_being_bought_again(
+    rt, board, alice, monkeypatch
+):
+    monkeypatch.setattr(run, "_MOST_MISSED", 1)
+
+    def poll(_handle, _context):
+        raise ProviderError(FailureKind.UNAVAILABLE, "Not now.")
+
+    fake = Scripted(submit=lambda _task, _context: Accepted({"job": 1}, 0.05), poll=poll)
+    with_provider(rt, fake)
+    request = board.put_one(alice)
+    with draining(rt):
+        until(lambda: board.row(request).status == "failed", 20)
+    assert (len(fake.tasks), board.row(request).error["code"]) == (1, "submit_unknown")
 
 
 def test_an_adapter_that_breaks_fails_its_own_request_only(rt, board, alice):
