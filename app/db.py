@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
+# What is raised where a statement failed for whatever reason, or no connection came free.
+FAILED = (DBAPIError, PoolTimeout)
 # What is raised where the server can't be reached, or no connection to it came free.
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 _TRIES = 4
@@ -73,10 +75,6 @@ class Database:
                 _log.warning("database_away", error=type(err).__name__)
                 time.sleep(delay)
         raise AssertionError("repeat() doesn't end")
-
-    def forget(self) -> None:
-        """Drop what a fork inherited, without closing the parent's connections."""
-        self.engine.dispose(close=False)
 
     def close(self) -> None:
         self.engine.dispose()

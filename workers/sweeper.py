@@ -8,10 +8,9 @@ import sys
 from threading import Event
 
 import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.config import BadSettings
+from app.db import FAILED
 from app.services.sweep import Sweeper
 from workers.process import tools
 
@@ -32,7 +31,7 @@ def main() -> int:
     while not stop.is_set():
         try:
             sweeper.tick()
-        except (DBAPIError, PoolTimeout) as err:
+        except FAILED as err:
             _log.warning("sweep_failed", error=type(err).__name__)
             sweeper.after_outage()
         stop.wait(rt.settings.sweep_seconds)

@@ -7,12 +7,12 @@ from app.api.auth import public
 from app.api.deps import rt, who
 from app.api.schemas import Blueprint
 from app.domain.errors import NotFound
+from app.domain.vocabulary import EXTENSIONS
 from app.services import lookup
 from app.services.lookup import File
 
 blp = Blueprint("files", __name__, description="Finished files")
 _YEAR = 31_536_000
-_EXTENSIONS = {"image/webp": "webp", "image/png": "png", "image/jpeg": "jpg", "image/avif": "avif"}
 
 
 @blp.route("/api/visual-generation/requests/<request_id>/files/<role>")
@@ -50,7 +50,7 @@ def _send(file: File, name: str) -> Response:
         response = send_file(
             stored,
             mimetype=file.mime,
-            download_name=f"{name}.{_EXTENSIONS.get(file.mime, 'bin')}",
+            download_name=f"{name}.{EXTENSIONS.get(file.mime, 'bin')}",
             conditional=True,
             etag=file.sha256,
             max_age=_YEAR,

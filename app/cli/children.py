@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.cli import programs, settings
 from app.cli.site import PROJECT, Site
-from app.cli.tools import AWAY
+from app.db import FAILED
 from app.local.child import Child
 from app.runtime import Runtime
 
@@ -59,7 +59,7 @@ def workers_since(rt: Runtime, moment: datetime, wanted: int) -> Callable[[], bo
         try:
             with rt.db.once() as tx:
                 return bool(tx.execute(_BEGUN, {"moment": moment}).scalar_one() >= wanted)
-        except AWAY:
+        except FAILED:
             return False
 
     return begun

@@ -11,12 +11,12 @@ from app import log, runtime
 from app.cli import settings
 from app.cli.site import Site
 from app.config import Settings
-from app.db import sqlstate
+from app.db import FAILED, sqlstate
 from app.runtime import Runtime
 
 # Whom the audit log names for what was done here.
 ACTOR = "command line"
-AWAY = (DBAPIError, PoolTimeout)
+
 IS_IT_RUNNING = "Is the service running? Start it with: atelier up"
 _UNDEFINED_TABLE = "42P01"
 
@@ -45,7 +45,7 @@ def translated(advice: str = IS_IT_RUNNING) -> Iterator[None]:
     """Turn a fault of the database into a ClickException."""
     try:
         yield
-    except AWAY as err:
+    except FAILED as err:
         raise click.ClickException("\n".join(explained(err, advice))) from err
 
 

@@ -1,7 +1,7 @@
 """What became of an attempt, as a value; app/queue/settle.py is the one place that matches it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from app.domain.failure import Failure, FailureKind
@@ -42,10 +42,9 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Failed:
-    """It went wrong, for the reason in `failure`; `hops` were the providers tried."""
+    """It went wrong, for the reason in `failure`."""
 
     failure: Failure
-    hops: tuple[str, ...] = field(default=())
 
     @property
     def kind(self) -> FailureKind:

@@ -69,6 +69,14 @@ class ImageFormat(StrEnum):
     def mime(self) -> str:
         return f"image/{self}"
 
+    @property
+    def extension(self) -> str:
+        """The end of a file's name, without the dot."""
+        return "jpg" if self is ImageFormat.JPEG else str(self)
+
+
+EXTENSIONS = {form.mime: form.extension for form in ImageFormat}
+
 
 class Role(StrEnum):
     """Who may do what: `client` its own things, `viewer` queue figures only."""

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from sqlalchemy import Connection, TextClause, text
 
 from app.domain.failure import Failure, FailureKind
-from app.domain.retry import GiveUp, RetryIn, next_step
+from app.domain.retry import RetryIn, next_step
 from app.domain.verdict import Completed, Failed, Released, Verdict, Waiting
 from app.domain.vocabulary import Event
 from app.queue import admit
@@ -45,7 +45,7 @@ def apply(
             step = next_step(failure, claim.attempts, claim.max_attempts, base=retry_base, rng=rng)
             if isinstance(step, RetryIn):
                 return retry(tx, claim, attempt_id, failure, step)
-            return fail(tx, claim, attempt_id, failure, step)
+            return fail(tx, claim, attempt_id, failure)
         case _:
             assert_never(verdict)
 
@@ -97,7 +97,7 @@ def retry(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure
     )
 
 
-def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure, _step: GiveUp) -> bool:
+def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure) -> bool:
     """in-progress -> failed; the batch's next one is admitted."""
     why = _why(failure)
     error = error_of(failure, retryable=failure.kind.retryable)

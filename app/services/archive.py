@@ -6,12 +6,12 @@ from typing import Any
 
 from zipstream import ZIP_STORED, ZipStream
 
+from app.domain.vocabulary import EXTENSIONS
 from app.runtime import Runtime
 from app.services import batch, lookup
 from app.services.identity import Who
 from app.services.lookup import Filter, Record
 
-_EXTENSIONS = {"image/webp": "webp", "image/png": "png", "image/jpeg": "jpg", "image/avif": "avif"}
 _PAGE = 200
 
 
@@ -26,7 +26,7 @@ def stream(rt: Runtime, who: Who, batch_id: str) -> Iterator[bytes]:
             image = record.result["files"]["image"]
             stored = rt.store.path(image["sha256"])
             if stored.is_file() and not stored.is_symlink():
-                entry["file"] = f"{record.id}.{_EXTENSIONS[image['mime']]}"
+                entry["file"] = f"{record.id}.{EXTENSIONS[image['mime']]}"
                 entry["sha256"] = image["sha256"]
                 zipped.add_path(str(stored), entry["file"])
         manifest.append(entry)

@@ -16,7 +16,7 @@ from app.queue import cancel as cancelling
 from app.queue.enqueue import NewBatch, NewRequest
 from app.runtime import Runtime
 from app.services import estimate, retry, submit
-from app.services.identity import Who
+from app.services.identity import MINE, Who
 from app.services.submit import Answer, Key, Order
 
 
@@ -173,9 +173,7 @@ def _batch(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:
     return dict(row)
 
 
-_BATCH = text("""
-SELECT * FROM generation_batches WHERE id = :id AND (CAST(:owner AS uuid) IS NULL OR owner_id = :owner)
-""")
+_BATCH = text(f"SELECT * FROM generation_batches WHERE id = :id AND {MINE}")
 _COUNTS = text("""
 SELECT (SELECT jsonb_object_agg(status, n) FROM (
         SELECT status, count(*) AS n FROM generation_requests WHERE batch_id = :batch GROUP BY status) AS s) AS counts,

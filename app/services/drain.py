@@ -12,9 +12,8 @@ from threading import Event, Lock, Thread
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.db import FAILED
 from app.domain.failure import Failure, FailureKind
 from app.domain.verdict import Failed, Released, Verdict
 from app.queue import claim, lease, promote, settle
@@ -28,7 +27,6 @@ _log = structlog.get_logger(__name__)
 LANE_EVERY = 8
 _LOOK_SECONDS = 1.0
 _LAST_WORDS = 3.0
-_DATABASE_AWAY = (DBAPIError, PoolTimeout)
 
 
 class Drain:
@@ -82,7 +80,7 @@ class Drain:
             return
         try:
             claims = self._claim(free)
-        except _DATABASE_AWAY as err:
+        except FAILED as err:
             _log.warning("claim_failed", error=type(err).__name__)
             self._stop.wait(_LOOK_SECONDS)
             return
@@ -136,7 +134,7 @@ class Drain:
                 settle.apply(
                     tx, attempt.claim, attempt.call_id, verdict, retry_base=base, rng=random.SystemRandom()
                 )
-        except _DATABASE_AWAY as err:
+        except FAILED as err:
             _log.warning("left_to_rescue", request=attempt.claim.request_id, error=type(err).__name__)
 
     def _linger(self) -> None:
@@ -154,7 +152,7 @@ class Drain:
                     self._renew()
                     renewed = time.monotonic()
                 self._look()
-            except _DATABASE_AWAY as err:
+            except FAILED as err:
                 _log.warning("lease_not_kept", error=type(err).__name__)
             if time.monotonic() - renewed > self._rt.settings.self_fence_seconds:
                 self._lost.set()
@@ -203,7 +201,7 @@ class Drain:
         try:
             with self._rt.db.once() as tx:
                 lease.close(tx, self._worker_id)
-        except _DATABASE_AWAY as err:
+        except FAILED as err:
             _log.warning("lease_not_closed", error=type(err).__name__)
 
 

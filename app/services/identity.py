@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from app.domain.vocabulary import Role
 
+# The condition with which a query carries its owner: `:owner` is `Who.scope`.
+MINE = "(CAST(:owner AS uuid) IS NULL OR owner_id = :owner)"
+
 
 @dataclass(frozen=True)
 class Who:

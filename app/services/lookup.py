@@ -12,7 +12,7 @@ from app.domain.errors import NotFound
 from app.domain.lifecycle import Status
 from app.queue import stats
 from app.runtime import Runtime
-from app.services.identity import Who
+from app.services.identity import MINE, Who
 
 _LOOK_EVERY = 0.25
 
@@ -192,8 +192,7 @@ _NARROW = {
     "before": "id < :before",
 }
 _COLUMNS = ", ".join(Record.__dataclass_fields__)
-_MINE = "(CAST(:owner AS uuid) IS NULL OR owner_id = :owner)"
-_ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {_MINE}")
+_ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
 _EVENTS = text("""
 SELECT seq, event, data, created_at FROM request_events
 WHERE request_id = :id AND seq > :after ORDER BY seq LIMIT :limit
@@ -207,5 +206,5 @@ SELECT a.sha256, a.mime, a.bytes
 FROM generation_requests AS r
 JOIN request_assets AS ra ON ra.request_id = r.id AND ra.role = :role
 JOIN assets AS a ON a.sha256 = ra.sha256
-WHERE r.id = :id AND {_MINE}
+WHERE r.id = :id AND {MINE}
 """)

@@ -5,11 +5,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import migrations
 from app.clock import iso
+from app.db import FAILED
 from app.providers.base import Health, HealthState
 from app.queue import stats
 from app.queue.board import Snapshot
@@ -88,7 +87,7 @@ def ready(rt: Runtime) -> dict[str, str]:
     try:
         if migrations.pending(rt.db.engine):
             return {"database": "The database is behind the code; run: atelier migrate"}
-    except (DBAPIError, PoolTimeout):
+    except FAILED:
         return {"database": "PostgreSQL can't be reached."}
     return {}
 

@@ -12,7 +12,7 @@ from app.domain.vocabulary import Kind, Priority
 from app.queue.enqueue import NewRequest
 from app.runtime import Runtime
 from app.services import estimate, submit
-from app.services.identity import Who
+from app.services.identity import MINE, Who
 from app.services.submit import Answer, Key
 
 
@@ -59,9 +59,8 @@ def again(rt: Runtime, row: RowMapping) -> NewRequest:
 
 
 _COLUMNS = "id, type, prompt, priority, max_attempts, metadata, project_id, page_id, client_id, status"
-_MINE = "(CAST(:owner AS uuid) IS NULL OR owner_id = :owner)"
-_ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {_MINE}")
+_ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
 _FAILED = text(
     f"SELECT {_COLUMNS} FROM generation_requests"
-    f" WHERE batch_id = :batch AND status = 'failed' AND {_MINE} ORDER BY batch_index"
+    f" WHERE batch_id = :batch AND status = 'failed' AND {MINE} ORDER BY batch_index"
 )

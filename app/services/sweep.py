@@ -10,9 +10,8 @@ from collections.abc import Callable
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.db import FAILED
 from app.queue import admit, assets, claim, expire, promote, retain, stats
 from app.runtime import Runtime
 from app.services import health, rescue
@@ -72,7 +71,7 @@ class Sweeper:
     def _step(self, name: str, act: Callable[[Runtime], int]) -> None:
         try:
             done = act(self._rt)
-        except (DBAPIError, PoolTimeout, RedisError, OSError) as err:
+        except (*FAILED, RedisError, OSError) as err:
             _log.warning("sweep_step_failed", step=name, error=type(err).__name__)
             return
         except Exception:  # noqa: BLE001 (a provider whose health check breaks must not keep the dead from rescue)

@@ -19,7 +19,6 @@ from app import config, runtime
 from app.api import create_app, deps, limits
 from app.config import Settings
 from app.domain.failure import Failure, FailureKind
-from app.domain.retry import GiveUp
 from app.domain.verdict import Completed, Stored
 from app.domain.vocabulary import Role
 from app.events import bell
@@ -207,7 +206,7 @@ class Studio:
         claim, attempt = self.begin(request_id)
         why = Failure(FailureKind.CONTENT_POLICY, message)
         with self._rt.db.begin() as tx:
-            assert settle.fail(tx, claim, attempt, why, GiveUp())
+            assert settle.fail(tx, claim, attempt, why)
 
     def store(self, role: str, content: bytes) -> Stored:
         draft = self._rt.store.draft()

@@ -100,7 +100,7 @@ def test_a_failed_request_shows_why_and_keeps_its_progress(look, submit, studio,
     with board.db.begin() as tx:
         progress.report(tx, claim, 70, "drawing")
         failure = Failure(FailureKind.CONTENT_POLICY, "The provider does not draw this.")
-        settle.fail(tx, claim, attempt, failure, None)
+        settle.fail(tx, claim, attempt, failure)
     shown = look(request)
     assert shown["error"] == {
         "message": "The provider does not draw this.",

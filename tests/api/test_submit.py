@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.failure import Failure, FailureKind
-from app.domain.retry import GiveUp
 from app.domain.vocabulary import Kind, Priority
 from app.queue import settle
 from tests.api.conftest import BASE, ORDER
@@ -108,7 +107,7 @@ def test_the_wait_is_what_was_measured_for_the_type(call, board, alice, fresh_fi
             "UPDATE generation_requests SET started_at = now() - interval '8 s' WHERE id = :id", id=request
         )
         with board.db.begin() as tx:
-            settle.fail(tx, claim, None, Failure(FailureKind.BAD_REQUEST, "no"), GiveUp())
+            settle.fail(tx, claim, None, Failure(FailureKind.BAD_REQUEST, "no"))
         board.do(
             "UPDATE generation_requests SET completed_at = started_at + interval '8 s' WHERE id = :id",
             id=request,

@@ -15,6 +15,7 @@ from app.cli.doctor import broker, database, machine, service
 from app.cli.doctor.finding import Finding, Mark, bad
 from app.cli.screen import out, plain
 from app.cli.site import Site, data_dir_option
+from app.db import FAILED
 from app.runtime import Runtime
 
 _COLOURS = {Mark.GOOD: "green", Mark.DOUBT: "yellow", Mark.BAD: "red"}
@@ -51,7 +52,7 @@ def _of_database(rt: Runtime) -> Iterator[Finding]:
     try:
         yield from database.look(rt)
         yield from service.look(rt)
-    except tools.AWAY as err:
+    except FAILED as err:
         seen, advice = tools.explained(err)
         rest = "Until it answers, workers, sweeper and providers can't be looked at."
         yield bad("database", seen, f"{advice}\n{rest}")
