@@ -11,7 +11,7 @@
          +-------------+-----+-------+-------------+
      app/queue    app/providers   app/events   app/storage    the tools; siblings never meet
          |             |             |             |
-     app/models        |             |             |          rows
+     app/models   app/egress         |             |          rows; the way out
          +-------------+------+------+-------------+
                          app/domain                   words and rules; standard library only
 

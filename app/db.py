@@ -2,11 +2,12 @@
 
 Two shapes, both READ COMMITTED (a claim under REPEATABLE READ fails where it should skip):
 `begin()` for several statements that stand or fall together, `once()` for a single statement, which
-commits by itself and so costs one round trip.
+commits by itself and so costs one round trip. What a transaction wrote events about (`note`) is told, once it
+is committed, to whom `told` leads.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ _TRIES = 4
 _DELAYS = (0.1, 0.3, 1.0, 2.0)
 # Deadlock, serialization failure: PostgreSQL's own advice is to run the transaction again.
 _AGAIN = {"40P01", "40001"}
+_NOTED = "atelier.noted"
 
 
 class Database:
@@ -37,18 +39,24 @@ class Database:
     ) -> None:
         self.engine = _engine(url, pool_size, statement_seconds, name)
         self._once = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Is handed the ids that a transaction noted, after its commit; must not raise.
+        self.told: Callable[[list[str]], object] = _nobody
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Give a connection inside a transaction: committed at the end, rolled back on an error."""
         with self.engine.begin() as connection:
+            noted = connection.info[_NOTED] = []
             yield connection
+        self._tell(noted)
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
         """Give a connection on which every statement is its own transaction."""
         with self._once.connect() as connection:
+            noted = connection.info[_NOTED] = []
             yield connection
+        self._tell(noted)
 
     def again(self, act: Callable[[], T]) -> T:
         """Run `act`, a whole transaction, and run it again where PostgreSQL chose it as a deadlock's victim."""
@@ -78,6 +86,19 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _tell(self, noted: list[str]) -> None:
+        if noted:
+            self.told(noted)
+
+
+def note(tx: Connection, ids: Iterable[str]) -> None:
+    """Remember that this transaction writes events of these requests, for those who wait to hear of them."""
+    tx.info.setdefault(_NOTED, []).extend(ids)
+
+
+def _nobody(_ids: list[str]) -> None:
+    pass
 
 
 def sqlstate(err: DBAPIError) -> str | None:

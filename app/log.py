@@ -47,6 +47,8 @@ def configure(level: str = "INFO", form: str = "json") -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, last])
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # Its warnings quote whole addresses, which may hold a key, and what a server said.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

@@ -1,5 +1,6 @@
 """The database's history. `atelier migrate` brings it to the newest revision."""
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # One number for all who migrate this database, so that two starts at once do it once.
 _LOCK = 7_402_611
+_LOOK_SECONDS = 0.1
 
 
 def config(engine: Engine) -> "Config":
@@ -28,12 +30,15 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to `revision`; a second caller waits for the first and then finds nothing to do."""
     from alembic import command
 
-    with engine.begin() as guard:
-        # The limits of everyday connections would end the wait, or the lock, in the middle of a long migration.
-        for limit in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-            guard.execute(text(f"SET LOCAL {limit} = 0"))
-        guard.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        command.upgrade(config(engine), revision)
+    # Outside any transaction, and asked again and again: an index that is built beside the running system
+    # waits for every transaction and every statement that is open, also for one that waits for this lock.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
+        while not guard.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar_one():
+            time.sleep(_LOOK_SECONDS)
+        try:
+            command.upgrade(config(engine), revision)
+        finally:
+            guard.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
 
 
 def pending(engine: Engine) -> bool:

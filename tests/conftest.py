@@ -93,8 +93,10 @@ def rt(db: Database, settings: Settings, fake: Scripted) -> Iterator[Runtime]:
     yield runtime
     if "finisher" in runtime.__dict__:
         runtime.finisher.close()
-    if "bell" in runtime.__dict__:
-        runtime.bell.close()
+    for tool in ("bell", "channel"):
+        if tool in runtime.__dict__:
+            getattr(runtime, tool).close()
+    db.told = lambda _ids: None
 
 
 @pytest.fixture
@@ -127,13 +129,15 @@ def bob(person: Callable[..., Who]) -> Who:
 
 
 @pytest.fixture
-def client(rt: Runtime) -> FlaskClient:
+def client(rt: Runtime) -> Iterator[FlaskClient]:
     from app.api import create_app
+    from app.api.live.watchers import EXTENSION
 
     app = create_app(rt)
     app.testing = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return app.test_client()
+    yield app.test_client()
+    app.extensions[EXTENSION].close()
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ WORKER_PID = os.getpid()
 def _built(pid: int) -> Runtime:
     settings = config.load()
     log.configure(settings.log_level, settings.log_format)
-    return runtime.build(settings, name=f"atelier-worker-{pid}")
+    rt = runtime.build(settings, name=f"atelier-worker-{pid}")
+    # What is wrong with a provider's settings is told at the start, not with the first request.
+    _ = rt.providers
+    return rt
 
 
 def tools() -> Runtime:

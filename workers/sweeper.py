@@ -35,6 +35,7 @@ def main() -> int:
             _log.warning("sweep_failed", error=type(err).__name__)
             sweeper.after_outage()
         stop.wait(rt.settings.sweep_seconds)
+    sweeper.close()
     rt.close()
     return 0
 

@@ -6,6 +6,7 @@ from threading import Event
 from types import FrameType
 
 from app.local.child import die_with_parent
+from app.services.courier import Courier
 from app.services.drain import Drain
 from workers.process import WORKER_PID, tools
 
@@ -17,6 +18,7 @@ def drain() -> None:
     stop = Event()
     _listen(stop)
     rt = tools()
+    courier = Courier(rt, stop).start()
     try:
         while True:
             Drain(rt, slots=rt.settings.worker_slots, pool_worker=os.environ["RQ_WORKER_ID"], stop=stop).run()
@@ -25,6 +27,8 @@ def drain() -> None:
             if stop.is_set() or rt.bell.push_ticket():
                 break
     finally:
+        # A receiver that hangs in this moment is waited for: the next drain begins a few seconds later.
+        courier.close()
         rt.close()
 
 

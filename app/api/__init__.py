@@ -16,12 +16,17 @@ from app.api import (
     health,
     limits,
     metrics,
+    money,
     people,
+    provider_webhooks,
     queue,
     requests,
     schemas,
     tokens,
+    uploads,
+    webhooks,
 )
+from app.api.live import socket, stream, watchers
 from app.runtime import Runtime
 
 ONE_MEGABYTE = 1 << 20
@@ -33,6 +38,8 @@ def create_app(rt: Runtime | None = None) -> Flask:
         settings = config.load()
         log.configure(settings.log_level, settings.log_format)
         rt = runtime.build(settings, name="atelier-web")
+        # What is wrong with a provider's settings is told at the start, not with the first request.
+        _ = rt.providers
     app = Flask("atelier", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=ONE_MEGABYTE, MAX_FORM_MEMORY_SIZE=ONE_MEGABYTE)
     deps.install(app, rt)
@@ -42,7 +49,24 @@ def create_app(rt: Runtime | None = None) -> Flask:
     limits.install(app)
     api = docs.install(app)
     errors.install(app)
-    for part in (generation, requests, batch, queue, files, tokens, people, health, metrics):
+    watchers.install(app, rt)
+    socket.install(app)
+    for part in (
+        generation,
+        requests,
+        batch,
+        queue,
+        files,
+        uploads,
+        tokens,
+        people,
+        money,
+        health,
+        metrics,
+        stream,
+        provider_webhooks,
+        webhooks,
+    ):
         api.register_blueprint(part.blp)
     if rt.settings.proxy_hops:
         hops = rt.settings.proxy_hops

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from app.api.money_answers import RefusalAnswer
 from app.domain.lifecycle import Status
 from app.domain.vocabulary import Event, Kind, Priority, Role
 from app.services.report import System
@@ -27,6 +28,7 @@ class ProblemAnswer(Schema):
     message = fields.String(required=True)
     traceId = fields.String(required=True)
     errors = fields.List(fields.Nested(FaultAnswer))
+    budget = fields.Nested(RefusalAnswer)
 
 
 class CostAnswer(Schema):
@@ -46,6 +48,18 @@ class SubmitAnswer(Schema):
     total = fields.Integer()
     queuePosition = fields.Integer()
     cost = fields.Nested(CostAnswer)
+
+
+class UploadAnswer(Schema):
+    uploadId = fields.String(required=True)
+    mime = fields.String(required=True)
+    width = fields.Integer(required=True)
+    height = fields.Integer(required=True)
+    bytes = fields.Integer(required=True)
+    sha256 = fields.String(required=True)
+    expiresAt = fields.DateTime(
+        required=True, metadata={"description": "when it may go, unless it is used until then"}
+    )
 
 
 class ResultAnswer(Schema):
@@ -101,6 +115,11 @@ class CancelAnswer(Schema):
     billing = fields.String(required=True)
 
 
+class DoorbellAnswer(Schema):
+    success = fields.Boolean(required=True)
+    known = fields.Boolean(required=True)
+
+
 class EventAnswer(Schema):
     requestId = fields.String()
     seq = fields.Integer()
@@ -121,6 +140,7 @@ class ExplainAnswer(Schema):
     queuePosition = fields.Integer(allow_none=True)
     attempts = fields.Integer()
     maxAttempts = fields.Integer()
+    story = fields.List(fields.String())
     hops = fields.List(fields.Dict())
 
 
@@ -201,6 +221,11 @@ class QueueAnswer(Schema):
     workers = fields.Nested(WorkersAnswer)
     providers = fields.List(fields.Nested(ProviderAnswer))
     metrics = fields.Nested(MetricsAnswer)
+
+
+class TicketAnswer(Schema):
+    ticket = fields.String(required=True)
+    expiresIn = fields.Integer(required=True, metadata={"description": "seconds"})
 
 
 class TokenAnswer(Schema):

@@ -4,14 +4,15 @@ Checked before anything else and by default, so that a new route can't be forgot
 come after are counted per user.
 """
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Lock
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, request
-from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager, decode_token, get_jwt, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 from jwt import InvalidTokenError, PyJWTError
 
@@ -19,13 +20,17 @@ from app.api import deps
 from app.domain.errors import AccessDenied, NotAllowed
 from app.domain.vocabulary import Role
 from app.services import access, tokens
+from app.services.credential import Credential
 from app.services.identity import Who
+from app.services.tokens import Claims
 
 View = TypeVar("View", bound=Callable[..., Any])
 _REQUIRED = ("exp", "iat", "jti", "sub", "type", "aud", "iss")
 _USUAL = frozenset({Role.ADMIN, Role.OPERATOR, Role.CLIENT})
 # A token that was just found good isn't looked up again for a second; a revocation in this process forgets it.
 _TRUST_SECONDS = 1.0
+# The Unix time after which no token of ours ends: what is larger isn't a time (and no float holds 10**400).
+_LATEST = 2**40
 
 
 def public(view: View) -> View:
@@ -42,6 +47,12 @@ def allow(*roles: Role) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def by_ticket_too(view: View) -> View:
+    """Mark a view that may also be called with a one-time ticket in the query: EventSource can't send headers."""
+    view.takes_tickets = True  # type: ignore[attr-defined]
+    return view
 
 
 def by_refresh_token(view: View) -> View:
@@ -88,16 +99,63 @@ def claims() -> dict[str, Any]:
     return dict(get_jwt()) if "Authorization" in request.headers else {}
 
 
+def credential(shown: str) -> Credential:
+    """Return who shows this access token, API key or one-time ticket. Raises AccessDenied."""
+    if shown.startswith(f"{access.KEY_PREFIX}_"):
+        return tokens.key_credential(deps.rt(), access.key_id(shown), access.by_key(deps.rt(), shown))
+    if shown.startswith(tokens.TICKET_PREFIX):
+        return tokens.redeem(deps.rt(), shown)
+    try:
+        found = decode_token(shown)
+    except (JWTExtendedException, PyJWTError, ValueError):
+        raise AccessDenied("Invalid token") from None
+    if found["type"] != "access":
+        raise AccessDenied("Invalid token")
+    return tokens.credential(deps.rt(), _claims_of(found))
+
+
+def shown_credential() -> Credential:
+    """Return what this request came with, to be looked at again later; only in views that take tickets too."""
+    found: Credential = g.credential
+    return found
+
+
+def shown() -> Claims | uuid.UUID:
+    """Return the token that this request came with, checked, or the id of its API key."""
+    key = shown_key()
+    return access.key_id(key) if key and "Authorization" not in request.headers else _claims_of(get_jwt())
+
+
+def _claims_of(found: dict[str, Any]) -> Claims:
+    return Claims(**{name: found[name] for name in Claims.__dataclass_fields__})
+
+
 def _identify() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.method == "OPTIONS" or getattr(view, "is_public", False):
         return
-    who = _by_token(getattr(view, "token_kind", "access")) or _by_key()
+    if getattr(view, "takes_tickets", False):
+        who = _by_credential()
+    else:
+        who = _by_token(getattr(view, "token_kind", "access")) or _by_key()
     if who is None:
         raise AccessDenied("Access denied")
     deps.know(who)
     if who.role not in getattr(view, "allowed_roles", _USUAL):
         raise NotAllowed("Your role may not do this.")
+
+
+def _by_credential() -> Who | None:
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    ticket = request.args.get("ticket", "")
+    if ticket and not ticket.startswith(tokens.TICKET_PREFIX):
+        # Addresses end in logs: only what is used up by it may stand in one.
+        raise AccessDenied("Invalid ticket")
+    found = token or shown_key() or ticket
+    if not found:
+        return None
+    g.credential = credential(found)
+    return cast("Who", g.credential.who)
 
 
 def _by_token(kind: str) -> Who | None:
@@ -161,4 +219,6 @@ def _is_whole(claims: dict[str, Any], longest: float) -> bool:
     if not all(claims.get(name) for name in _REQUIRED) or claims["type"] not in ("access", "refresh"):
         return False
     issued, ends = claims["iat"], claims["exp"]
-    return type(ends) is int and type(issued) in (int, float) and 0 < ends - issued <= longest
+    if type(ends) is not int or type(issued) not in (int, float) or not 0 < issued < ends <= _LATEST:
+        return False
+    return bool(ends - issued <= longest)

@@ -22,6 +22,7 @@ from app.api.schemas import (
 from app.domain.errors import FieldFault, Invalid
 from app.services import archive as archiving
 from app.services import batch as batches
+from app.services import references
 from app.services.batch import Options
 from app.services.lookup import Filter
 from app.services.submit import Order
@@ -33,7 +34,7 @@ NDJSON = "application/x-ndjson"
 
 
 @blp.route("", methods=["POST"], parameters=idempotency.HEADER)
-@limits.larger_body(LARGEST)
+@limits.body_up_to(LARGEST)
 @limits.submits
 @limits.batch_items
 @blp.arguments(DryRunSchema, location="query")
@@ -56,6 +57,7 @@ NDJSON = "application/x-ndjson"
 def create(query: dict[str, Any]) -> Response:
     """Ask for up to 1,000 pictures; all of them are taken, or none is."""
     orders, options, body = _read()
+    orders = references.take(rt(), who(), orders, each="requests.{}.", store=not query["dry_run"])
     if query["dry_run"]:
         return jsonify(batches.quote(rt(), orders, options))
     given = batches.create(rt(), who(), orders, options, key=idempotency.key(body), traceparent=traceparent())

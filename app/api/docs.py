@@ -14,6 +14,14 @@ _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+# Flask's rules know no WebSockets, so smorest doesn't either.
+_SOCKET = {
+    "tags": ["stream"],
+    "summary": "Watch requests, batches, projects and the queue over a WebSocket.",
+    "description": "Say who you are here, beside the subprotocol, or in the first message; docs/live.md has them all.",
+    "security": [{"bearer": []}, {"apiKey": []}, {}],
+    "responses": {"101": {"description": "The socket is open"}},
+}
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -64,22 +72,26 @@ def install(app: Flask) -> Api:
 
 def _document(api: Api) -> dict[str, Any]:
     document: dict[str, Any] = api.spec.to_dict()
+    document["paths"]["/ws"] = {"get": {**_SOCKET}}
     for name in document["components"]["responses"]:
         document["components"]["responses"][name] = _problem(name.replace("_", " ").capitalize())
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if isinstance(operation, dict) and "responses" in operation:
-                operation["responses"] = {**_errors(path, operation), **operation["responses"]}
+                errors = _errors(path, operation, operations.get("parameters", []))
+                operation["responses"] = {**errors, **operation["responses"]}
     return document
 
 
-def _errors(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _errors(path: str, operation: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the errors that the operation may answer, whatever else it does."""
     found = {"default": "Any other error"}
     if operation.get("security") != []:
         found |= {"401": "Not a good token or key", "403": "Not for this role", "429": "Too often"}
     if "{" in path:
         found["404"] = "Not there, or not yours"
+    if any(one.get("name") == "Idempotency-Key" for one in [*parameters, *operation.get("parameters", [])]):
+        found["402"] = "It may cost more than is left of a budget"
     return {status: _problem(words) for status, words in found.items()}
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.api.headers import trace_id
+from app.clock import iso
 from app.domain.errors import (
     AccessDenied,
     FieldFault,
@@ -26,6 +27,8 @@ from app.domain.errors import (
     KeyReused,
     NotAllowed,
     NotFound,
+    OverBudget,
+    Refusal,
     Unavailable,
 )
 
@@ -37,6 +40,7 @@ _STATUS: Mapping[type[HouseError], int] = {
     NotFound: 404,
     IllegalMove: 409,
     KeyReused: 422,
+    OverBudget: 402,
     Unavailable: 503,
 }
 _CODES = {
@@ -49,6 +53,8 @@ _CODES = {
     429: "rate_limited",
 }
 _RETRY_SECONDS = 5
+# A body may have a million fields that nobody knows.
+_MOST_FAULTS = 1000
 
 
 def install(app: Flask) -> None:
@@ -68,6 +74,7 @@ def problem(
     *,
     faults: Sequence[FieldFault] = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return the error answer; `error` and `message` repeat `detail` for those who read only one of them."""
     body: dict[str, Any] = {
@@ -79,9 +86,10 @@ def problem(
         "error": detail,
         "message": detail,
         "traceId": trace_id(),
+        **(more or {}),
     }
     if faults:
-        body["errors"] = [{"field": fault.field, "message": fault.message} for fault in faults]
+        body["errors"] = [{"field": fault.field, "message": fault.message} for fault in faults[:_MOST_FAULTS]]
     response = Response(json.dumps(body), status, content_type="application/problem+json")
     response.headers.update(headers or {})
     return response
@@ -98,7 +106,22 @@ def _from_house(err: HouseError) -> Response:
         headers["Retry-After"] = str(err.retry_after)
     if isinstance(err, Invalid):
         return problem(status, err.code, "The request is not valid.", faults=err.faults)
+    if isinstance(err, OverBudget):
+        headers["Retry-After"] = str(err.refusal.seconds)
+        return problem(status, err.code, str(err), headers=headers, more={"budget": _budget(err.refusal)})
     return problem(status, err.code, str(err), headers=headers)
+
+
+def _budget(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "scope": "all" if refusal.house else "client",
+        "period": refusal.period,
+        "currency": "USD",
+        "limit": float(refusal.limit),
+        "left": float(refusal.left),
+        "needed": float(refusal.needed),
+        "resetsAt": iso(refusal.resets_at),
+    }
 
 
 def _from_schema(err: ValidationError) -> Response:

@@ -2,13 +2,13 @@
 
 from flask import Response, request, send_file
 
-from app.api import answers, limits, links
+from app.api import answers, limits
 from app.api.auth import public
 from app.api.deps import rt, who
 from app.api.schemas import Blueprint
 from app.domain.errors import NotFound
 from app.domain.vocabulary import EXTENSIONS
-from app.services import lookup
+from app.services import links, lookup
 from app.services.lookup import File
 
 blp = Blueprint("files", __name__, description="Finished files")
@@ -37,7 +37,7 @@ def of_request(request_id: str, role: str) -> Response:
 @blp.doc(security=[])
 def signed(token: str) -> Response:
     """Get a file by a signed address that expires: for pages, which can't send a token."""
-    request_id, role = links.opened(token)
+    request_id, role = links.opened(rt(), token)
     return _send(lookup.file(rt(), None, request_id, role), f"{request_id}-{role}")
 
 

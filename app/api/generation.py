@@ -5,13 +5,15 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.api import answers, idempotency, limits, links, views
+from app.api import answers, idempotency, limits
 from app.api.deps import rt, who
 from app.api.headers import traceparent
+from app.api.live.watchers import watchers
 from app.api.schemas import Blueprint, DryRunSchema, StatusQuerySchema, SubmitSchema
 from app.services import cancel as cancelling
-from app.services import lookup
+from app.services import links, lookup, references, views
 from app.services import submit as submitting
+from app.services.live import wait
 from app.services.submit import Order
 
 blp = Blueprint("generation", __name__, url_prefix="/api/visual-generation", description="One request")
@@ -19,12 +21,14 @@ _waiters: dict[int, BoundedSemaphore] = {}
 
 
 @blp.route("/submit", methods=["POST"], parameters=idempotency.HEADER)
+@limits.body_up_to(limits.WITH_PICTURES)
 @limits.submits
 @blp.arguments(DryRunSchema, location="query")
 @blp.arguments(SubmitSchema)
 @blp.response(200, answers.SubmitAnswer)
 def submit(query: dict[str, Any], order: Order) -> Response:
     """Ask for a picture; answers at once with the request's id."""
+    [order] = references.take(rt(), who(), [order], store=not query["dry_run"])
     if query["dry_run"]:
         return jsonify(submitting.quote(rt(), [submitting.new_request(rt(), order)]))
     key = idempotency.key(request.get_json())
@@ -38,16 +42,21 @@ def submit(query: dict[str, Any], order: Order) -> Response:
 @blp.alt_response(304, description="Nothing happened since the ETag that was sent.")
 def status(query: dict[str, Any], request_id: str) -> Response:
     """Tell what became of a request; `wait` holds the answer until its state changes."""
-    record = lookup.wait_for_change(
-        rt(), who(), request_id, seconds=query["wait"], waiters=_semaphore(rt().settings.max_waiters)
+    record = wait.for_change(
+        rt(),
+        watchers().hub,
+        who(),
+        request_id,
+        seconds=query["wait"],
+        waiters=_waiting_room(),
     )
     position = lookup.place_in_line(rt(), record)
-    etag = f"{record.event_seq}-{position or 0}-{links.period()}-{int(query['image_data'])}"
+    etag = f"{record.event_seq}-{record.progress}-{position or 0}-{links.period(rt())}-{int(query['image_data'])}"
     if request.if_none_match.contains_weak(etag):
         unchanged = Response(status=304)
         unchanged.set_etag(etag, weak=True)
         return unchanged
-    response = jsonify(views.of_request(record, position=position, image_data=query["image_data"]))
+    response = jsonify(views.of_request(rt(), record, position=position, image_data=query["image_data"]))
     response.set_etag(etag, weak=True)
     response.cache_control.no_cache = True
     return response
@@ -61,6 +70,8 @@ def cancel(request_id: str) -> Response:
     return jsonify(success=True, message="Request cancelled successfully", billing=str(billing))
 
 
-def _semaphore(most: int) -> BoundedSemaphore:
-    """Return the one count of waiting answers in this process."""
+def _waiting_room() -> BoundedSemaphore:
+    """Return the one count of waiting answers in this process: small where each holds a thread."""
+    settings = rt().settings
+    most = settings.max_sockets if "atelier.live" in request.environ else settings.max_waiters
     return _waiters.setdefault(most, BoundedSemaphore(most))

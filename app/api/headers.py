@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from typing import cast
+from urllib.parse import urlencode
 
 import structlog
 from flask import Flask, Response, g, request
@@ -46,6 +47,12 @@ def traceparent() -> str:
 
 def trace_id() -> str:
     return traceparent().split("-")[1]
+
+
+def link_next(response: Response, cursor: str) -> None:
+    """Say where the next page of a list is (RFC 8288): the same question, from `cursor` on."""
+    args = {**request.args.to_dict(), "cursor": cursor}
+    response.headers["Link"] = f'<{request.path}?{urlencode(args)}>; rel="next"'
 
 
 def _begin() -> None:

@@ -22,6 +22,8 @@ from app.api import deps
 from app.config import Settings
 
 View = TypeVar("View", bound=Callable[..., Any])
+# The largest body of a route that takes pictures; the usual one is a megabyte.
+WITH_PICTURES = 25 << 20
 _PATIENCE = 0.2
 # Where the id ends in a key: atl_<32 hexadecimal digits>_<secret>.
 _KEY_ID = 36
@@ -76,9 +78,25 @@ def _login_name() -> str:
     return f"login:{hashlib.sha256(said.encode(errors='replace')).hexdigest()}"
 
 
-limiter = Limiter(key_func=_identity, headers_enabled=False)
+class _Limiter(Limiter):
+    """The library's, which lets only the first of several requests that find Redis away at once fall back."""
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        try:
+            super()._check_request_limit(callable_name, in_middleware)
+        except RedisError:
+            if not self._storage_dead:
+                raise
+            # Another one has fallen back meanwhile: count in memory, as it does.
+            self.context.seen_limits.clear()
+            super()._check_request_limit(callable_name, in_middleware)
+
+
+limiter = _Limiter(key_func=_identity, headers_enabled=False)
 submits = limiter.shared_limit(_setting("rate_limit_submit"), scope="submit")
 batch_items = limiter.shared_limit(_setting("rate_limit_batch_items"), scope="batch-items", cost=_batch_items)
+uploads = limiter.shared_limit(_setting("rate_limit_upload"), scope="upload")
+webhook_tests = limiter.shared_limit(_setting("rate_limit_webhook_test"), scope="webhook-test")
 logins_per_address = limiter.shared_limit(_setting("rate_limit_login"), scope="login-address")
 logins_per_account = limiter.shared_limit(
     _setting("rate_limit_login"), scope="login-account", key_func=_login_name
@@ -86,7 +104,7 @@ logins_per_account = limiter.shared_limit(
 unlimited = limiter.exempt
 
 
-def larger_body(most: int) -> Callable[[View], View]:
+def body_up_to(most: int) -> Callable[[View], View]:
     """Mark a view that takes bodies of up to `most` bytes instead of the usual megabyte."""
 
     def mark(view: View) -> View:

@@ -1,17 +1,16 @@
 """Requests as a list, and what else can be asked of one."""
 
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
-from app.api import answers, idempotency, limits, views
+from app.api import answers, idempotency, limits
 from app.api.deps import rt, who
-from app.api.headers import traceparent
+from app.api.headers import link_next, traceparent
 from app.api.schemas import Blueprint, EventsQuerySchema, ListQuerySchema
 from app.clock import iso
 from app.services import explain as explaining
-from app.services import lookup
+from app.services import lookup, views
 from app.services import retry as retrying
 from app.services.lookup import Filter
 
@@ -55,10 +54,9 @@ def events(query: dict[str, Any], request_id: str) -> Response:
 def page(wanted: Filter, limit: int, cursor: str | None) -> Response:
     """Return one page of requests, with a Link to the next."""
     found, following = lookup.listing(rt(), who(), wanted, limit=limit, before=cursor)
-    response = jsonify(items=[views.of_request(record) for record in found], nextCursor=following)
+    response = jsonify(items=[views.of_request(rt(), record) for record in found], nextCursor=following)
     if following:
-        args = {**request.args.to_dict(), "cursor": following}
-        response.headers["Link"] = f'<{request.path}?{urlencode(args)}>; rel="next"'
+        link_next(response, following)
     return response
 
 

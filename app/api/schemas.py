@@ -1,21 +1,39 @@
 """What may come in: shapes, lengths and words. What they mean is checked in app/services."""
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Request, abort, request
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import RAISE, Schema, ValidationError, fields, missing, post_load, pre_load, validate
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    missing,
+    post_load,
+    pre_load,
+    validate,
+    validates_schema,
+)
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest
 
+from app.api.fields import DataUrl, Few
 from app.domain.errors import NotFound
-from app.domain.vocabulary import AspectRatio, ImageFormat, Kind, Priority, Role
+from app.domain.reference import MOST, Given, Inline, Linked, Uploaded
+from app.domain.vocabulary import PICTURES, AspectRatio, ImageFormat, Kind, Priority, Role
 from app.services.batch import OnDuplicate, Options
 from app.services.submit import Order
 
 MAX_BATCH = 1000
+# Of what separates values and fields. Eight megabytes of prompts have fewer.
+_MOST = {b",": 1 << 20, b"[": 1 << 20, b"{": 1 << 20, b":": 1 << 17}
+PICTURE_TYPES = [str(kind) for kind in Kind if kind in PICTURES]
 _DAY = 86_400
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Parser(FlaskParser):
@@ -35,9 +53,15 @@ class Parser(FlaskParser):
 
 
 class Json(DefaultJSONProvider):
-    """Flask's JSON, for which text that is nested too deeply is no JSON, instead of a crash."""
+    """Flask's JSON, for which text that is nested too deeply, or holds too many values, is no JSON.
+
+    The one would end in a crash; of the other a body that has room for pictures makes half a gigabyte of lists.
+    """
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        found = s.encode(errors="replace") if isinstance(s, str) else s
+        if any(found.count(mark) > most for mark, most in _MOST.items()):
+            raise ValueError("too many values")
         try:
             return super().loads(s, **kwargs)
         except RecursionError:
@@ -85,13 +109,56 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         found = str(super()._deserialize(value, attr, data, **kwargs))
-        if "\x00" in found or any("\ud800" <= c <= "\udfff" for c in found):
+        if _UNSTORABLE.search(found):
             raise ValidationError("Holds a character that can't be stored.")
         return found.strip() if self._trim else found
 
 
 def _upto(longest: int, shortest: int = 0) -> validate.Length:
     return validate.Length(min=shortest, max=longest)
+
+
+class Age(fields.Integer):
+    """How old in seconds an earlier result may be; `true` is as old as there are, `false` is none."""
+
+    def __init__(self) -> None:
+        super().__init__(strict=True, validate=validate.Range(min=0, max=365 * _DAY))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return value if isinstance(value, bool) else super()._deserialize(value, attr, data, **kwargs)
+
+
+class Moment(fields.AwareDateTime):
+    """A moment, in UTC: PostgreSQL doesn't read every zone that ISO 8601 lets one write."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
+        except OverflowError as err:
+            raise self.make_error("invalid", input=value, obj_type="datetime") from err
+
+
+class ReferenceSchema(CamelSchema):
+    """One of three: where the picture is, the picture itself, or the id of an upload."""
+
+    url = Text(validate=_upto(2048, 1))
+    data_url = DataUrl()
+    upload = Text(validate=_upto(60, 1))
+
+    @validates_schema(skip_on_field_errors=True)
+    def _one(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError("Must have one of url, dataUrl and upload.")
+
+    @post_load
+    def as_given(self, data: dict[str, Any], **_kwargs: Any) -> Given:
+        match data:
+            case {"url": url}:
+                return Linked(url)
+            case {"data_url": content}:
+                return Inline(content)
+            case _:
+                return Uploaded(data["upload"])
 
 
 class MetadataSchema(CamelSchema):
@@ -102,6 +169,8 @@ class MetadataSchema(CamelSchema):
     seed = fields.Integer(strict=True, validate=validate.Range(min=0, max=2**31 - 1))
     negative_prompt = Text(validate=_upto(1000))
     format = fields.Enum(ImageFormat, by_value=True)
+    share = fields.Boolean(truthy={True}, falsy={False})
+    cache = Age()
 
     @post_load
     def as_sent(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -110,18 +179,20 @@ class MetadataSchema(CamelSchema):
 
 
 class SubmitSchema(CamelSchema):
-    type = fields.Enum(Kind, by_value=True, required=True)
+    type = fields.String(required=True, validate=validate.OneOf(PICTURE_TYPES))
     prompt = Text(trim=True, required=True, validate=_upto(1000, 10))
     priority = fields.Enum(Priority, by_value=True)
     project_id = Text(allow_none=True, validate=_upto(200))
     page_id = Text(allow_none=True, validate=_upto(200))
     metadata = fields.Nested(MetadataSchema)
-    not_before = fields.AwareDateTime()
+    not_before = Moment()
     expires_in = fields.Float(validate=validate.Range(min=1, max=30 * _DAY))
+    reference_images = Few(fields.Nested(ReferenceSchema), most=MOST)
+    webhook_url = Text(validate=_upto(2048, 1))
 
     @post_load
     def as_order(self, data: dict[str, Any], **_kwargs: Any) -> Order:
-        return Order(**data)
+        return Order(**data | {"type": Kind(data["type"])})
 
 
 class BatchItemSchema(SubmitSchema):
@@ -132,6 +203,7 @@ class BatchOptionsSchema(CamelSchema):
     priority = fields.Enum(Priority, by_value=True)
     max_concurrent = fields.Integer(strict=True, validate=validate.Range(min=1, max=100))
     on_duplicate = fields.Enum(OnDuplicate, by_value=True)
+    webhook_url = Text(validate=_upto(2048, 1))
 
     @post_load
     def as_options(self, data: dict[str, Any], **_kwargs: Any) -> Options:
@@ -164,7 +236,7 @@ class ListQuerySchema(CamelSchema):
     status = fields.String(
         validate=validate.OneOf(["queued", "in-progress", "completed", "failed", "cancelled"])
     )
-    type = fields.Enum(Kind, by_value=True)
+    type = fields.String(validate=validate.OneOf(PICTURE_TYPES))
     project_id = Text(validate=_upto(200))
     batch_id = Text(validate=_upto(60))
     priority = fields.Enum(Priority, by_value=True)

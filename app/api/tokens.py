@@ -51,6 +51,14 @@ def refresh() -> Response:
     return _pair(who())
 
 
+@blp.route("/ws-ticket", methods=["POST"])
+@allow(*Role)
+@blp.response(200, answers.TicketAnswer)
+def ws_ticket() -> Response:
+    """Get a ticket that opens one WebSocket or event stream, once and soon: for pages, which can't send headers."""
+    return jsonify(ticket=tokens.ticket(rt(), auth.shown()), expiresIn=tokens.TICKET_SECONDS)
+
+
 @blp.route("/revoke", methods=["POST"])
 @allow(*Role)
 @blp.arguments(RevokeSchema)

@@ -21,12 +21,15 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("submit", "submit", "Ask for a picture."),
         ("batch", "batch", "Ask for many pictures at once."),
         ("status", "status", "Tell what became of a request or a batch."),
+        ("explain", "explain", "Say why a request waits, or what was tried for it."),
         ("cancel", "cancel", "Stop a request or a batch for good."),
+        ("webhook", "webhook", "Have events sent to servers of your own."),
     ],
     "People": [
         ("user", "user", "Add and list users, change passwords."),
         ("key", "key", "Give and revoke API keys."),
         ("token", "token", "Print an access token."),
+        ("budget", "budget", "Show and set what may be spent."),
     ],
     "Keep": [
         ("backup", "backup", "Back up the database and the pictures."),
@@ -35,6 +38,8 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "Look": [
         ("queue", "queue", "Show how long the queue is and how long it takes."),
         ("report", "report", "Show what was made in the last day, and what waits."),
+        ("cost", "cost", "Show what calls have cost."),
+        ("provider", "provider", "List the providers, and check one."),
         ("doctor", "doctor", "Check everything, and say what to do."),
     ],
 }

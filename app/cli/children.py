@@ -7,6 +7,7 @@ from datetime import datetime
 import requests
 from sqlalchemy import text
 
+from app import serving
 from app.cli import programs, settings
 from app.cli.site import PROJECT, Site
 from app.db import FAILED
@@ -47,7 +48,7 @@ def web(env: Mapping[str, str], port: int) -> Child:
         programs.web_command(f"{HOST}:{port}"),
         env=env,
         cwd=PROJECT,
-        stop_timeout=programs.GRACE_SECONDS + 5.0,
+        stop_timeout=serving.graceful_timeout + 5.0,
         ready=lambda: _answers(port),
     )
 

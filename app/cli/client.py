@@ -6,7 +6,9 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ import click
 from requests import RequestException, Response, Session, Timeout
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from sseclient import SSEClient
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -23,6 +26,11 @@ _ANSWER_SECONDS = 30.0
 _LARGEST_ANSWER = 32 << 20
 _DOWNLOAD_SECONDS = 300.0
 _CHUNK = 1 << 16
+_STREAM = "text/event-stream"
+# A service that is alive shows it on a silent stream every 15 seconds.
+_SILENCE_SECONDS = 40.0
+_MOMENT = 0.5
+_LARGEST_MESSAGE = 8 << 20
 
 
 class NoAnswer(click.ClickException):
@@ -65,6 +73,30 @@ class Client:
             "POST", path, json=body, data=lines, params=params, headers=headers, seconds=_ANSWER_SECONDS
         )
 
+    def send(self, path: str, content: bytes) -> dict[str, Any]:
+        """POST a file, which may be sent twice. As `get`."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._call("POST", path, data=content, headers=headers, seconds=_ANSWER_SECONDS)
+
+    def messages(self, path: str, **params: Any) -> Generator[dict[str, Any] | None, None, None]:
+        """Give the messages of an event stream until it ends or breaks off; None where a moment brings none.
+
+        Raises NoAnswer, Refused where it doesn't begin.
+        """
+        try:
+            response = self._listen(path, params)
+            if response.status_code == 401 and self._renew():
+                response.close()
+                response = self._listen(path, params)
+            with response:
+                if response.headers.get("Content-Type", "").startswith(_STREAM):
+                    yield from _messages(response)
+                elif response.status_code != 204:
+                    _read(response, _within(response, _LARGEST_ANSWER, _ANSWER_SECONDS))
+                    raise NoAnswer(f"{_host(self.url)} answered, but not with a stream.")
+        except RequestException as err:
+            raise NoAnswer(_silence(self.url, err)) from err
+
     def save(self, state: Mapping[str, Any], target: Path) -> None:
         """Write the picture of a completed request to `target`, whole or not at all.
 
@@ -106,18 +138,24 @@ class Client:
         self, method: str, path: str, seconds: float, largest: int, **sent: Any
     ) -> tuple[Response, bytes]:
         try:
-            # A redirect would carry the key to somebody else.
-            with self._session.request(
-                method,
-                self.url + path,
-                timeout=(_CONNECT_SECONDS, seconds),
-                stream=True,
-                allow_redirects=False,
-                **sent,
-            ) as response:
+            with self._begin(method, path, seconds, **sent) as response:
                 return response, _within(response, largest if response.ok else _LARGEST_ANSWER, seconds)
         except RequestException as err:
             raise NoAnswer(_silence(self.url, err)) from err
+
+    def _listen(self, path: str, params: Mapping[str, Any]) -> Response:
+        return self._begin("GET", path, _SILENCE_SECONDS, params=params, headers={"Accept": _STREAM})
+
+    def _begin(self, method: str, path: str, seconds: float, **sent: Any) -> Response:
+        # A redirect would carry the key to somebody else.
+        return self._session.request(
+            method,
+            self.url + path,
+            timeout=(_CONNECT_SECONDS, seconds),
+            stream=True,
+            allow_redirects=False,
+            **sent,
+        )
 
 
 def _session(url: str) -> Session:
@@ -162,6 +200,40 @@ def _within(response: Response, largest: int, seconds: float) -> bytes:
             raise NoAnswer(f"The answer of {_host(response.url)} is too large or too slow.")
         parts.append(part)
     return b"".join(parts)
+
+
+def _messages(response: Response) -> Iterator[dict[str, Any] | None]:
+    # Read by a thread, since a read that has timed out once can't be gone on with.
+    with ThreadPoolExecutor(1) as reader:
+        try:
+            events = SSEClient(_parts(response)).events()
+            coming = reader.submit(next, events, None)
+            while True:
+                if not wait([coming], _MOMENT).done:
+                    yield None
+                elif (event := coming.result()) is None:
+                    return
+                else:
+                    coming = reader.submit(next, events, None)
+                    yield json.loads(event.data)
+        except (RequestException, ValueError):
+            # It broke off, perhaps in the middle of a message.
+            return
+        finally:
+            # What waits in the thread ends with it; there is nothing to end where the stream has.
+            with suppress(OSError, ValueError, RuntimeError):
+                response.raw.shutdown()
+
+
+def _parts(response: Response) -> Iterator[bytes]:
+    """Give what comes, as it comes. Raises NoAnswer where a message gets too large."""
+    size = 0
+    for part in response.iter_content(_CHUNK):
+        _, end, rest = part.rpartition(b"\n\n")
+        size = len(rest) if end else size + len(part)
+        if size > _LARGEST_MESSAGE:
+            raise NoAnswer(f"A message of {_host(response.url)} is too large.")
+        yield part
 
 
 def _read(response: Response, body: bytes) -> dict[str, Any]:

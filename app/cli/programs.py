@@ -10,30 +10,27 @@ from typing import NoReturn
 
 import click
 
+from app import serving
 from app.cli import settings
 from app.cli.site import PROJECT, Site, data_dir_option
 
-GRACE_SECONDS = 10
 _BIND = "127.0.0.1:8000"
-_THREADS = 32
 # -P: a folder called `workers` where somebody happens to stand is not ours.
 _PYTHON = (sys.executable, "-P", "-m")
 
 
-def web_command(bind: str = _BIND, workers: int = 2, threads: int = _THREADS) -> list[str]:
-    """Return gunicorn's command line. The application writes the access log itself."""
+def web_command(bind: str = _BIND, workers: int = 2, threads: int = serving.threads) -> list[str]:
+    """Return gunicorn's command line; its other settings are in app/serving."""
     return [
         *_PYTHON,
         "gunicorn",
         "wsgi:app",
+        "--config=python:app.serving",
         f"--chdir={PROJECT}",
         f"--bind={bind}",
-        f"--workers={workers}",
-        "--worker-class=gthread",
+        # And the live one.
+        f"--workers={workers + 1}",
         f"--threads={threads}",
-        f"--graceful-timeout={GRACE_SECONDS}",
-        # Its control socket has one path per user, whichever service it is.
-        "--no-control-socket",
     ]
 
 
@@ -47,9 +44,15 @@ def sweeper_command() -> list[str]:
 
 @click.command()
 @click.option("--bind", default=_BIND, show_default=True, metavar="HOST:PORT")
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=_THREADS, show_default=True, help="Per process."
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Processes that answer; one more holds what stays open.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=serving.threads, show_default=True, help="Of each."
 )
 @data_dir_option()
 @click.pass_obj

@@ -1,6 +1,5 @@
 """`atelier queue`: how long the queue is and how long it takes."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,18 +9,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from app.cli import watch
 from app.cli.connection import connect, service_options
 from app.cli.screen import duration, out, plain, table
 from app.cli.site import Site, data_dir_option
 from app.domain.vocabulary import Priority
 
 PATH = "/api/visual-generation/queue/status"
-_EVERY_SECONDS = 1.0
 _COLOURS = {"healthy": "green", "warning": "yellow", "critical": "red"}
 
 
 @click.command()
-@click.option("--watch", "watched", is_flag=True, help="Look again each second, until Ctrl-C.")
+@click.option("--watch", "watched", is_flag=True, help="Go on showing it as it changes, until Ctrl-C.")
 @service_options
 @data_dir_option()
 @click.pass_obj
@@ -32,10 +31,12 @@ def queue(site: Site, watched: bool, url: str | None, user: str) -> None:
         out.print(_shown(client.get(PATH)))
         return
     try:
-        with Live(_shown(client.get(PATH)), console=out, auto_refresh=False) as live:
-            while True:
-                time.sleep(_EVERY_SECONDS)
-                live.update(_shown(client.get(PATH)), refresh=True)
+        with Live(console=out, auto_refresh=False) as live:
+            watch.queue(
+                client,
+                lambda state: live.update(_shown(state), refresh=True),
+                lambda _percent, words: live.update(plain(words), refresh=True),
+            )
     except KeyboardInterrupt:
         return
 

@@ -34,3 +34,8 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def dollars(amount: float | None) -> str:
+    """Return US dollars with four decimals, for what costs less than a cent, too; a dash for None."""
+    return "-" if amount is None else f"{amount:,.4f}"

@@ -13,6 +13,8 @@ from app.cli.site import Site, data_dir_option
 from app.domain.vocabulary import AspectRatio, ImageFormat, Kind, Priority
 
 PATH = "/api/visual-generation/submit"
+UPLOADS = "/api/visual-generation/uploads"
+_LARGEST = 10 << 20
 _SUFFIXES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg", ".avif": "avif"}
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -32,6 +34,13 @@ def _one_of(words: type[Any]) -> click.Choice[str]:
 @click.option(
     "--format", "form", type=_one_of(ImageFormat), help="The file's format (else as --out is called)."
 )
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="FILE_OR_URL",
+    help="A picture to start from; up to four times.",
+)
 @click.option("--watch", "watched", is_flag=True, help="Wait for the picture, and show how far it is.")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the picture; waits for it."
@@ -48,6 +57,7 @@ def submit(
     priority: str,
     watched: bool,
     out: Path | None,
+    references: tuple[str, ...],
     url: str | None,
     user: str,
     **wishes: Any,
@@ -59,8 +69,12 @@ def submit(
     """
     if out and not out.absolute().parent.is_dir():
         raise click.BadParameter(f"There is no folder {out.parent}.", param_hint="--out")
+    pictures = [_picture(reference) for reference in references]
     client = connect(site, url, user)
-    order = {"type": kind, "prompt": prompt, "priority": priority, "metadata": _metadata(out, **wishes)}
+    metadata = _metadata(out, **wishes)
+    order: dict[str, Any] = {"type": kind, "prompt": prompt, "priority": priority, "metadata": metadata}
+    if pictures:
+        order["referenceImages"] = [_reference(client, picture) for picture in pictures]
     request_id = str(client.post(PATH, order)["requestId"])
     if not watched and not out:
         click.echo(request_id)
@@ -84,6 +98,26 @@ def _metadata(
     form = form or (_SUFFIXES.get(out.suffix.lower()) if out else None)
     wanted = {"aspectRatio": aspect, "imageStyle": style, "seed": seed, "format": form}
     return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _picture(reference: str) -> str | bytes:
+    """Return the address, or the content of the file. Raises BadParameter."""
+    if reference.startswith(("http://", "https://")):
+        return reference
+    try:
+        with Path(reference).open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as err:
+        raise click.BadParameter(f"{reference}: {err.strerror}", param_hint="--reference") from err
+    if len(content) > _LARGEST:
+        raise click.BadParameter(f"{reference} is over {_LARGEST >> 20} MB.", param_hint="--reference")
+    return content
+
+
+def _reference(client: Client, picture: str | bytes) -> dict[str, str]:
+    if isinstance(picture, str):
+        return {"url": picture}
+    return {"upload": str(client.send(UPLOADS, picture)["uploadId"])}
 
 
 def _finished(site: Site, client: Client, request_id: str, out: Path | None) -> str:

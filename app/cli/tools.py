@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app import log, runtime
 from app.cli import settings
 from app.cli.site import Site
-from app.config import Settings
+from app.config import BadSettings, Settings
 from app.db import FAILED, sqlstate
 from app.runtime import Runtime
 
@@ -23,7 +23,7 @@ _UNDEFINED_TABLE = "42P01"
 
 @contextmanager
 def opened(site: Site) -> Iterator[Runtime]:
-    """Give the tools for one command. A fault of the database becomes a ClickException."""
+    """Give the tools for one command. A fault of the settings or the database becomes a ClickException."""
     with built(settings.load(site)) as rt:
         yield rt
 
@@ -32,7 +32,10 @@ def opened(site: Site) -> Iterator[Runtime]:
 def built(found: Settings, *, advice: str = IS_IT_RUNNING) -> Iterator[Runtime]:
     """As `opened`, from settings that were read already; `advice` is for a database that can't be reached."""
     log.configure("WARNING", "console")
-    rt = runtime.build(found, name="atelier-cli")
+    try:
+        rt = runtime.build(found, name="atelier-cli")
+    except BadSettings as err:
+        raise click.ClickException(str(err)) from err
     try:
         with translated(advice):
             yield rt

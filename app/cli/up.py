@@ -12,12 +12,12 @@ import click
 import migrations
 from app.cli import children, demo, first_admin, settings, tools
 from app.cli.site import Site, data_dir_option
+from app.config import BadSettings
 from app.local.child import Child
 from app.local.errors import CannotStart
 from app.local.postgres import Postgres
 from app.local.supervisor import StopRequested, Supervisor
 from app.local.valkey import Valkey
-from app.providers.registry import UnknownProvider
 from app.runtime import Runtime
 
 _CORRECT_IT = "Correct DATABASE_URL; without it, a PostgreSQL of our own is started."
@@ -124,8 +124,8 @@ def _prepare(site: Site, url: str) -> list[Child]:
 def _check_providers(rt: Runtime) -> None:
     try:
         _ = rt.providers
-    except (UnknownProvider, ImportError) as err:
-        raise CannotStart(f"The providers can't be built: {err}") from err
+    except BadSettings as err:
+        raise CannotStart(str(err)) from err
 
 
 def _check_redis(rt: Runtime) -> None:

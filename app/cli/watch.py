@@ -1,9 +1,9 @@
-"""Looks at a request or a batch until it has ended, and shows how far it is."""
+"""Watches a request, a batch or the queue, and shows how far it is: its stream tells when something happens."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import Event
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from threading import Event as Flag
 from typing import Any
 
 import click
@@ -20,43 +20,78 @@ from rich.progress import (
 from app.cli.client import Client, NoAnswer, Refused
 from app.cli.screen import plain
 from app.domain.lifecycle import Status
+from app.domain.vocabulary import Event, QueueEvent
 
 State = Mapping[str, Any]
+# One of a stream, or None where a moment brought none.
+Message = Mapping[str, Any] | None
+Stream = Generator[Message, None, None]
 # Takes the percentage (None: as before) and a few words.
 Show = Callable[[float | None, str], None]
 
+_BASE = "/api/visual-generation"
+EVENTS = f"{_BASE}/events"
 # The service may be starting again meanwhile.
 _PATIENCE = 60.0
-_WAIT = 0.5
-_REQUEST_PAUSE = 0.3
-_BATCH_PAUSE = 1.0
+_PAUSE = 0.5
+# However much happens in a batch, it is looked at so often.
+_BATCH_SECONDS = 1.0
+_AT_WORK = "in progress"
 
 
-def request(client: Client, request_id: str, show: Show, stop: Event | None = None) -> State:
+def request(client: Client, request_id: str, show: Show, stop: Flag | None = None) -> State:
     """Return the request's state once it has ended. Raises Abort when `stop` is set, NoAnswer, Refused."""
+    seen: dict[str, int] = {}
 
-    def look() -> State:
-        path = f"/api/visual-generation/status/{request_id}"
-        return client.get(path, wait=_WAIT, imageData="false", seconds=_WAIT + 15)
+    def heard(message: Message) -> bool:
+        if message is None:
+            return False
+        seen["after"] = message["seq"]
+        step = _step(message)
+        if step is not None:
+            show(*step)
+        return step is None
 
-    def ended(state: State) -> bool:
+    def look() -> State | None:
+        state = client.get(f"{_BASE}/status/{request_id}", imageData="false")
         show(float(state["progress"]), _words(state))
-        return Status(state["status"]).terminal
+        return state if Status(state["status"]).terminal else None
 
-    return _until(look, ended, show, _REQUEST_PAUSE, stop or Event())
+    def hear() -> Stream:
+        return client.messages(EVENTS, requestId=request_id, **seen)
+
+    return _until(hear, heard, look, show, stop or Flag())
 
 
 def batch(client: Client, batch_id: str, show: Show) -> State:
     """Return the batch's summary once all of it has ended. Raises NoAnswer, Refused."""
+    news, looked = False, float("-inf")
 
-    def look() -> State:
-        return client.get(f"/api/visual-generation/batch/{batch_id}")
+    def heard(message: Message) -> bool:
+        nonlocal news, looked
+        news = news or message is not None
+        if not news or time.monotonic() < looked + _BATCH_SECONDS:
+            return False
+        news, looked = False, time.monotonic()
+        return True
 
-    def ended(state: State) -> bool:
+    def look() -> State | None:
+        state = client.get(f"{_BASE}/batch/{batch_id}")
         show(float(state["progress"]), counted(state["counts"]))
-        return bool(state["status"] == "completed")
+        return state if state["status"] == "completed" else None
 
-    return _until(look, ended, show, _BATCH_PAUSE, Event())
+    return _until(lambda: client.messages(EVENTS, batchId=batch_id), heard, look, show, Flag())
+
+
+def queue(client: Client, tell: Callable[[State], None], show: Show) -> None:
+    """Tell the queue's figures whenever they are others, without end. Raises NoAnswer, Refused."""
+
+    def heard(message: Message) -> bool:
+        if message is not None and message.get("event", QueueEvent.STATS) == QueueEvent.STATS:
+            tell(message["data"])
+        return False
+
+    _until(lambda: client.messages(EVENTS, topic="queue"), heard, lambda: None, show, Flag())
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -83,26 +118,54 @@ def bar(console: Console) -> Iterator[Show]:
 
 
 def _until(
-    look: Callable[[], State], ended: Callable[[State], bool], show: Show, pause: float, stop: Event
+    hear: Callable[[], Stream],
+    heard: Callable[[Message], bool],
+    look: Callable[[], State | None],
+    show: Show,
+    stop: Flag,
 ) -> State:
-    heard = time.monotonic()
+    """Hear a stream, and again where it breaks off, until a look shows the end; `heard` says when to look."""
+    answered = time.monotonic()
     while not stop.is_set():
-        began = time.monotonic()
         try:
-            state = look()
-            heard = time.monotonic()
-            if ended(state):
+            with closing(hear()) as messages:
+                for message in messages:
+                    answered = time.monotonic()
+                    if stop.is_set():
+                        raise click.Abort
+                    if heard(message) and (state := look()):
+                        return state
+            if state := look():
                 return state
+            answered = time.monotonic()
         except (NoAnswer, Refused) as err:
-            if not _passing(err) or time.monotonic() - heard > _PATIENCE:
+            if not _passing(err) or time.monotonic() - answered > _PATIENCE:
                 raise
             show(None, "no answer, trying again")
-        stop.wait(max(0.0, began + pause - time.monotonic()))
+        stop.wait(_PAUSE)
     raise click.Abort
 
 
 def _passing(err: NoAnswer | Refused) -> bool:
     return isinstance(err, NoAnswer) or err.status in (429, 503)
+
+
+def _step(message: Mapping[str, Any]) -> tuple[float | None, str] | None:
+    """Return what a message shows: percent and words; None where the request's state has to be looked at."""
+    data = message["data"]
+    if message["type"] == "snapshot":
+        return None if Status(data["status"]).terminal else (float(data["progress"]), _words(data))
+    match message["event"]:
+        case Event.QUEUED:
+            return None, "queued"
+        case Event.STARTED:
+            return None, _AT_WORK
+        case Event.PROGRESS:
+            return float(data["progress"]), data["stage"] or _AT_WORK
+        case Event.RETRYING:
+            return None, "waiting for another try"
+        case _:
+            return None
 
 
 def _words(state: State) -> str:
@@ -112,7 +175,7 @@ def _words(state: State) -> str:
         case Status.QUEUED if state.get("queuePosition"):
             return f"queued, {state['queuePosition'] - 1} before it"
         case Status.IN_PROGRESS:
-            return state["stage"] or "in progress"
+            return state["stage"] or _AT_WORK
         case status:
             return str(status)
 

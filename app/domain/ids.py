@@ -11,9 +11,28 @@ def request_id(now_ms: int) -> str:
     return f"vga_{now_ms}_{_random()}"
 
 
+def first_of(now_ms: int) -> str:
+    """Return what the ids of all requests made from that moment on come after."""
+    return f"vga_{now_ms}"
+
+
 def batch_id(now_ms: int) -> str:
     return f"vgb_{now_ms}_{_random()}"
 
 
+def upload_id(now_ms: int) -> str:
+    return f"vgu_{now_ms}_{_random()}"
+
+
+def webhook_id(now_ms: int) -> str:
+    return f"whe_{now_ms}_{_random()}"
+
+
 def _random() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_DIGITS))
+    # One number, and one call of the system, instead of one for each digit.
+    left = secrets.randbelow(len(_ALPHABET) ** _DIGITS)
+    digits = []
+    for _ in range(_DIGITS):
+        left, digit = divmod(left, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)

@@ -15,11 +15,11 @@ SUFFIXES = {
 
 
 def enhance(prompt: str, kind: Kind, style: str | None = None, ratio: AspectRatio | None = None) -> str:
-    """Return `prompt` with the suffix of its kind, its style and its aspect ratio, each once.
+    """Return `prompt` with the suffix of its kind, if it has one, its style and its aspect ratio, each once.
 
     A prompt that has been enhanced already comes back as it is.
     """
-    parts = [SUFFIXES[kind]]
+    parts = [SUFFIXES[kind]] if kind in SUFFIXES else []
     if style:
         parts.append(f"in {style} style")
     if ratio:

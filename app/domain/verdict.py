@@ -1,10 +1,10 @@
 """What became of an attempt, as a value; app/queue/settle.py is the one place that matches it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
 
 from app.domain.failure import Failure, FailureKind
+from app.domain.work import Work
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,42 @@ class Stored:
 
 @dataclass(frozen=True)
 class Completed:
-    """The picture is there. `cost` is in US dollars."""
+    """The picture is there. `cost` is in US dollars; `request_id` is the provider's own name of the exchange.
+
+    `prompt` is what was drawn, where the provider changed the words; `shared` is the identical request that
+    the picture was made for, where it wasn't made for this one.
+    """
 
     provider: str
     model: str
     seed: int | None
     files: tuple[Stored, ...]
-    cost: float = 0.0
+    cost: Decimal = Decimal(0)
+    request_id: str | None = None
+    prompt: str | None = None
+    shared: str | None = None
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The provider works on; ask again in `poll_in` seconds with `handle` (small JSON, any process can resume)."""
+    """The provider works on; ask again in `poll_in` seconds about `work`, which any process can do."""
 
-    handle: Mapping[str, Any]
+    work: Work
     poll_in: float
     progress: int | None = None
     stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Postponed:
+    """Nothing went wrong, but it is not its turn: again in `seconds`, with the attempt given back.
+
+    `follows` is the identical request that is being worked on, where that is what it waits for.
+    """
+
+    failure: Failure
+    seconds: float
+    follows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Released:
-    """Given back unharmed (the process is leaving): the try does not count."""
+    """Given back unharmed (the process is leaving): the try does not count.
+
+    `work` is a call that nobody has answered yet: whoever claims the request next asks after it.
+    """
+
+    work: Work | None = None
 
 
-Verdict = Completed | Waiting | Failed | Released
+Verdict = Completed | Waiting | Postponed | Failed | Released

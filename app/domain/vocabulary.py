@@ -4,13 +4,22 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a request asks for: the contract's ``type`` [A3]."""
+    """What a request asks for. PICTURES are the contract's ``type`` [A3]; the others are made by providers of models and videos."""
 
     COLORING_PAGE = "coloring-page"
     COVER = "cover"
     ILLUSTRATION = "illustration"
     CHARACTER_REFERENCE = "character-reference"
     BACKGROUND = "background"
+    MODEL = "model"
+    RETEXTURE = "retexture"
+    RIG = "rig"
+    VIDEO = "video"
+
+
+PICTURES = frozenset(
+    {Kind.COLORING_PAGE, Kind.COVER, Kind.ILLUSTRATION, Kind.CHARACTER_REFERENCE, Kind.BACKGROUND}
+)
 
 
 class Priority(StrEnum):
@@ -97,3 +106,15 @@ class Event(StrEnum):
     COMPLETED = "request-completed"
     FAILED = "request-failed"
     CANCELLED = "request-cancelled"
+
+
+# After one of these nothing more happens to a request.
+ENDINGS = frozenset({Event.COMPLETED, Event.FAILED, Event.CANCELLED})
+
+
+class QueueEvent(StrEnum):
+    """What can happen to the queue as a whole, as its watchers read it [A15]."""
+
+    STATS = "queue-stats"
+    EMPTY = "queue-empty"
+    AGENT_ERROR = "agent-error"

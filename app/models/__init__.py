@@ -6,9 +6,11 @@ counters follow the rows) stands in migrations/versions, which is what creates t
 
 from app.models.access import ApiKey, AuditEntry, RevokedToken, User
 from app.models.base import Base
-from app.models.files import Asset, RequestAsset
+from app.models.files import Asset, RequestAsset, Upload
 from app.models.generation import Attempt, Batch, GenerationRequest, IdempotencyKey, QueueEntry, RequestEvent
-from app.models.operation import ProviderHealth, QueueCounter, StatsMinute, Worker
+from app.models.money import Budget, PastCost, Spend
+from app.models.operation import Flight, ProviderGate, ProviderHealth, QueueCounter, StatsMinute, Worker
+from app.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookTry
 
 __all__ = [
     "ApiKey",
@@ -17,15 +19,24 @@ __all__ = [
     "AuditEntry",
     "Base",
     "Batch",
+    "Budget",
+    "Flight",
     "GenerationRequest",
     "IdempotencyKey",
+    "PastCost",
+    "ProviderGate",
     "ProviderHealth",
     "QueueCounter",
     "QueueEntry",
     "RequestAsset",
     "RequestEvent",
     "RevokedToken",
+    "Spend",
     "StatsMinute",
+    "Upload",
     "User",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookTry",
     "Worker",
 ]

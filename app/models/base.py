@@ -23,5 +23,6 @@ class Base(DeclarativeBase):
         str: Text,
         datetime.datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
+        list[str]: JSONB,
         uuid.UUID: Uuid,
     }

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -41,7 +42,8 @@ class GenerationRequest(Base):
 
     `attempts` counts what the client pays for; `fence` counts claims and only ever grows: a write that
     carries an old fence is refused. `due_at` is set while the request waits for a time (retry, poll,
-    notBefore), `held` while its batch is at its limit. `place` says both in one word.
+    notBefore), `held` while its batch is at its limit. `place` says both in one word. `work_key` is what
+    its picture depends on, hashed (None: it shares nothing); `follows` is the identical request it waits for.
     """
 
     __tablename__ = "generation_requests"
@@ -60,6 +62,13 @@ class GenerationRequest(Base):
             "project_id",
             "id",
             postgresql_where=text("project_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_generation_requests_project_live",
+            "owner_id",
+            "project_id",
+            "id",
+            postgresql_where=text("project_id IS NOT NULL AND completed_at IS NULL"),
         ),
         Index(
             "ix_generation_requests_batch",
@@ -88,6 +97,24 @@ class GenerationRequest(Base):
         ),
         Index(
             "ix_generation_requests_ended", "completed_at", postgresql_where=text("completed_at IS NOT NULL")
+        ),
+        Index(
+            "ix_generation_requests_work",
+            "owner_id",
+            "work_key",
+            "completed_at",
+            postgresql_where=text("status = 'completed' AND work_key IS NOT NULL"),
+        ),
+        Index("ix_generation_requests_follows", "follows", postgresql_where=text("follows IS NOT NULL")),
+        Index(
+            "ix_generation_requests_reserved",
+            "owner_id",
+            postgresql_where=text("reserved > 0 AND completed_at IS NULL"),
+        ),
+        Index(
+            "ix_generation_requests_webhook",
+            "webhook_id",
+            postgresql_where=text("webhook_id IS NOT NULL AND completed_at IS NULL"),
         ),
     )
 
@@ -125,6 +152,14 @@ class GenerationRequest(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=text("clock_timestamp()"))
     started_at: Mapped[datetime.datetime | None]
     completed_at: Mapped[datetime.datetime | None]
+    work_key: Mapped[str | None]
+    follows: Mapped[str | None]
+    # US dollars that budgets still keep free for its calls until it ends, and the UTC day from which on they do.
+    reserved: Mapped[Decimal] = mapped_column(Numeric(12, 6), server_default="0")
+    reserved_on: Mapped[datetime.date | None] = mapped_column(Date)
+    # The endpoint that is told of its end, and the address that the client gave for that.
+    webhook_id: Mapped[str | None]
+    webhook_url: Mapped[str | None]
 
 
 class QueueEntry(Base):
@@ -164,14 +199,22 @@ class Batch(Base):
 
 
 class Attempt(Base):
-    """One call of one provider, written before it is made. `cost` is in US dollars."""
+    """One call of one provider, written before it is made; or, `skipped`, one that was passed over and why.
+
+    `estimate` and `cost` are in US dollars; `charged` says how sure the cost is.
+    """
 
     __tablename__ = "attempts"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('intent', 'running', 'done', 'failed', 'unknown', 'released', 'fenced')", name="state"
+            "state IN ('intent', 'running', 'done', 'failed', 'unknown', 'released', 'fenced', 'skipped')",
+            name="state",
         ),
+        CheckConstraint("charged IN ('no', 'yes', 'unknown')", name="charged"),
         Index("ix_attempts_request", "request_id", "id"),
+        Index("ix_attempts_started", "started_at"),
+        Index("ix_attempts_open", "provider", postgresql_where=text("state IN ('intent', 'running')")),
+        Index("ix_attempts_rate", "provider", "started_at", postgresql_where=text("state <> 'skipped'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -187,6 +230,10 @@ class Attempt(Base):
     cost: Mapped[Decimal] = mapped_column(Numeric(12, 6), server_default="0")
     started_at: Mapped[datetime.datetime] = mapped_column(server_default=text("clock_timestamp()"))
     ended_at: Mapped[datetime.datetime | None]
+    estimate: Mapped[Decimal] = mapped_column(Numeric(12, 6), server_default="0")
+    charged: Mapped[str] = mapped_column(server_default="no")
+    provider_request_id: Mapped[str | None]
+    adapted: Mapped[list[str] | None]
 
 
 class RequestEvent(Base):

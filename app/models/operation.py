@@ -3,7 +3,7 @@
 import datetime
 import uuid
 
-from sqlalchemy import BigInteger, Double, Index, Integer, SmallInteger, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base
@@ -55,6 +55,32 @@ class StatsMinute(Base):
     failed: Mapped[int] = mapped_column(Integer)
     cancelled: Mapped[int] = mapped_column(Integer)
     run_seconds: Mapped[float] = mapped_column(Double, server_default=text("0"))
+
+
+class ProviderGate(Base):
+    """What all workers know of a provider and one of its keys: whether to call it now.
+
+    `failures` in a row and `opened` in a row make the circuit breaker, `shut_until` and `reason` its state.
+    """
+
+    __tablename__ = "provider_gates"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    opened: Mapped[int] = mapped_column(Integer, server_default="0")
+    shut_until: Mapped[datetime.datetime | None]
+    reason: Mapped[str | None]
+
+
+class Flight(Base):
+    """Identical work that is being done: by which request, for all of its owner's that ask for the same."""
+
+    __tablename__ = "flights"
+    __table_args__ = (Index("ix_flights_request_id", "request_id"),)
+
+    owner_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    work_key: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey("generation_requests.id", ondelete="CASCADE"))
 
 
 class ProviderHealth(Base):

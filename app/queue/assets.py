@@ -1,4 +1,4 @@
-"""The rows of stored files: kept while something refers to them, and let go a day after nothing does.
+"""The rows of stored files: kept while a request or an upload refers to them, and let go a day after nothing does.
 
 Whoever publishes or removes a file holds the lock of its row while it does, so that one can't undo the other.
 """
@@ -40,20 +40,22 @@ def stray(tx: Connection, sha256: str) -> bool:
     return tx.execute(_STRAY, {"sha256": sha256}).one_or_none() is not None
 
 
+_FREE = """
+    NOT EXISTS (SELECT FROM request_assets AS r WHERE r.sha256 = a.sha256)
+    AND NOT EXISTS (SELECT FROM uploads AS u WHERE u.sha256 = a.sha256)
+"""
 _KEEP = text("""
 INSERT INTO assets (sha256, mime, bytes, width, height) VALUES (:sha256, :mime, :bytes, :width, :height)
 ON CONFLICT (sha256) DO UPDATE SET kept_at = clock_timestamp()
 """)
-_UNREFERENCED = text("""
+_UNREFERENCED = text(f"""
 SELECT sha256 FROM assets AS a
-WHERE kept_at < statement_timestamp() - make_interval(secs => :seconds)
-    AND NOT EXISTS (SELECT FROM request_assets AS r WHERE r.sha256 = a.sha256)
+WHERE kept_at < statement_timestamp() - make_interval(secs => :seconds) AND {_FREE}
 ORDER BY kept_at LIMIT :limit
 """)
-_LET_GO = text("""
+_LET_GO = text(f"""
 DELETE FROM assets AS a WHERE sha256 = :sha256
-    AND kept_at < clock_timestamp() - make_interval(secs => :seconds)
-    AND NOT EXISTS (SELECT FROM request_assets AS r WHERE r.sha256 = a.sha256)
+    AND kept_at < clock_timestamp() - make_interval(secs => :seconds) AND {_FREE}
 RETURNING sha256
 """)
 _STRAY = text("""

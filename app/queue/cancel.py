@@ -2,41 +2,45 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, text
 
+from app.db import note
 from app.domain.vocabulary import Event
-from app.queue import admit
+from app.domain.work import Work
+from app.queue import admit, flights
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was cancelled: whether anybody began it, the provider last asked and whether it is at work now."""
+    """What was cancelled: whether anybody began it, and the call that is at work now, if there is one."""
 
     started: bool
-    provider: str | None
-    in_flight: bool
-    handle: dict[str, Any] | None
+    work: Work | None
 
 
 def one(tx: Connection, owner_id: uuid.UUID | None, request_id: str) -> Cancelled | None:
     """Cancel a request; None where there is none that can be. `owner_id` None is an operator, who may cancel any.
+
+    Not for autocommit.
 
     The queue row is locked first: the other order deadlocks with claims.
     """
     row = tx.execute(_CANCEL, {"id": request_id, "owner": owner_id}).one_or_none()
     if row is None:
         return None
+    note(tx, [request_id])
     tx.execute(_TIDY, {"ids": [request_id]})
+    flights.land(tx, request_id)
     if not row.held:
         admit.next_of(tx, row.batch_id)
-    return Cancelled(row.started, row.provider, bool(row.in_flight), row.handle)
+    return Cancelled(row.started, Work(row.provider, row.call_id, row.handle) if row.call_id else None)
 
 
 def batch(tx: Connection, batch_id: str) -> list[str]:
     """Cancel all of a batch that hasn't ended; return the ids. What waits is locked before what runs."""
     ids = list(tx.execute(_CANCEL_BATCH, {"batch": batch_id}).scalars())
+    note(tx, ids)
     tx.execute(_TIDY, {"ids": ids})
     return ids
 
@@ -50,7 +54,7 @@ WITH mine AS (
 ), first AS MATERIALIZED (
     SELECT count(*) AS n FROM taken
 ), before AS MATERIALIZED (
-    SELECT r.id, r.held, r.handle, r.lease_owner FROM generation_requests AS r, first
+    SELECT r.id, r.held FROM generation_requests AS r, first
     WHERE r.id IN (SELECT id FROM mine) AND first.n >= 0 AND r.status IN ('queued', 'in-progress')
     FOR UPDATE OF r
 ), moved AS (
@@ -58,15 +62,15 @@ WITH mine AS (
         status = 'cancelled', held = false, due_at = NULL, lease_owner = NULL, handle = NULL, stage = NULL,
         completed_at = clock_timestamp(), event_seq = r.event_seq + 1
     FROM before WHERE r.id = before.id
-    RETURNING r.id, r.event_seq, r.batch_id
+    RETURNING r.id, r.event_seq, r.batch_id, r.started_at
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event) SELECT id, event_seq, '{Event.CANCELLED}' FROM moved
 )
-SELECT moved.batch_id, before.held, before.handle, before.lease_owner IS NOT NULL OR last.id IS NOT NULL AS started,
-    last.provider, last.state IN ('intent', 'running') AS in_flight
+SELECT moved.batch_id, before.held, moved.started_at IS NOT NULL AS started, call.id AS call_id, call.provider, call.handle
 FROM moved JOIN before USING (id)
 LEFT JOIN LATERAL (
-    SELECT id, provider, state FROM attempts WHERE request_id = moved.id ORDER BY id DESC LIMIT 1) AS last ON true
+    SELECT id, provider, handle FROM attempts
+    WHERE request_id = moved.id AND state IN ('intent', 'running') ORDER BY id DESC LIMIT 1) AS call ON true
 """)
 _CANCEL_BATCH = text(f"""
 WITH taken AS (

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from app.db import note
 from app.domain.vocabulary import Event
 
 
@@ -32,6 +33,7 @@ class Claim:
     max_attempts: int
     fence: int
     handle: dict[str, Any] | None
+    work_key: str | None
     worker_id: uuid.UUID
 
 
@@ -52,7 +54,9 @@ def anything(tx: Connection) -> bool:
 
 def _claims(tx: Connection, statement: TextClause, worker_id: uuid.UUID, **given: Any) -> list[Claim]:
     rows = tx.execute(statement, {"worker": worker_id, **given})
-    return [Claim(**row, worker_id=worker_id) for row in rows.mappings()]
+    claims = [Claim(**row, worker_id=worker_id) for row in rows.mappings()]
+    note(tx, (claim.request_id for claim in claims if claim.handle is None))
+    return claims
 
 
 def _statement(picked: str) -> TextClause:
@@ -72,14 +76,14 @@ WITH picked AS MATERIALIZED (
         started_at = COALESCE(started_at, clock_timestamp())
     FROM taken WHERE r.id = taken.request_id AND r.status IN ('queued', 'in-progress')
     RETURNING r.id, owner_id, batch_id, type, prompt, metadata, traceparent, attempts, max_attempts, fence,
-        handle, event_seq, taken.queue_id, taken.priority_weight AS weight, taken.fair_tag AS tag
+        handle, work_key, event_seq, taken.queue_id, taken.priority_weight AS weight, taken.fair_tag AS tag
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event, data)
     SELECT id, event_seq, '{Event.STARTED}', jsonb_build_object('attempt', attempts)
     FROM claimed WHERE handle IS NULL
 )
 SELECT id AS request_id, owner_id, batch_id, type, prompt, metadata, traceparent, attempts, max_attempts,
-    fence, handle
+    fence, handle, work_key
 FROM claimed ORDER BY weight DESC, tag, queue_id
 """)
 

@@ -1,4 +1,4 @@
-"""Nothing -> queued: requests, their queue rows, first events, batch and idempotency key in one statement.
+"""Nothing -> queued: requests, their queue rows, first events, pictures, batch and idempotency key in one statement.
 
 One statement is one round trip and one transaction: all of it is there, or nothing is. A single submit is
 a list of one.
@@ -9,17 +9,25 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from app.db import note
+from app.domain.reference import ROLE
 from app.domain.vocabulary import Event, Kind, Priority
 from app.queue import fair
 
 
 @dataclass(frozen=True)
 class NewRequest:
-    """What a client asked for, checked. `expires_in` is in seconds; `held` leaves it to its batch to admit it."""
+    """What a client asked for, checked. `expires_in` is in seconds; `held` leaves it to its batch to admit it.
+
+    `work_key` stands for all that its picture depends on; None where it shares no picture with another.
+    `webhook_url` is where the client wants to be told of its end, `webhook_id` the endpoint which that stands for.
+    `reserved` is in US dollars; whoever writes some has to let app/queue/spend.py know in the same transaction.
+    """
 
     id: str
     type: Kind
@@ -35,6 +43,10 @@ class NewRequest:
     expires_in: float | None = None
     batch_index: int | None = None
     held: bool = False
+    work_key: str | None = None
+    reserved: Decimal = Decimal(0)
+    webhook_url: str | None = None
+    webhook_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +84,15 @@ def put(
         _PUT,
         {
             "owner": owner_id,
-            "requests": json.dumps([asdict(request) for request in requests], default=str),
+            "requests": json.dumps([vars(request) for request in requests], default=str),
             "batch": json.dumps(asdict(batch)) if batch else None,
             "total": len(requests),
             "key": json.dumps(asdict(key)) if key else None,
             "traceparent": traceparent,
         },
     ).scalar_one()
+    if written:
+        note(tx, (request.id for request in requests))
     return bool(written)
 
 
@@ -110,24 +124,36 @@ WITH used AS (
     FROM allowed, jsonb_to_recordset(CAST(:requests AS jsonb)) AS r(
         id text, type text, prompt text, priority text, max_attempts integer, metadata jsonb,
         project_id text, page_id text, client_id text, origin_id text,
-        not_before timestamptz, expires_in double precision, batch_index integer, held boolean)
+        not_before timestamptz, expires_in double precision, batch_index integer, held boolean, work_key text,
+        reserved numeric, webhook_url text, webhook_id text)
 ), starts AS (
     SELECT w.weight, {fair.start(":owner", "w.weight")} AS tag
     FROM (SELECT DISTINCT weight FROM given) AS w
 ), written AS (
     INSERT INTO generation_requests (
         id, owner_id, batch_id, batch_index, client_id, origin_id, type, prompt, priority, project_id, page_id,
-        metadata, traceparent, max_attempts, fair_tag, held, due_at, expires_at, event_seq)
+        metadata, traceparent, max_attempts, fair_tag, held, due_at, expires_at, work_key,
+        reserved, reserved_on, webhook_url, webhook_id, event_seq)
     SELECT g.id, :owner, (SELECT id FROM batch), g.batch_index, g.client_id, g.origin_id, g.type, g.prompt,
         g.priority, g.project_id, g.page_id, g.metadata, :traceparent, g.max_attempts,
         s.tag + row_number() OVER (PARTITION BY g.weight ORDER BY g.batch_index) - 1,
         g.held, CASE WHEN g.not_before > clock_timestamp() THEN g.not_before END,
-        clock_timestamp() + make_interval(secs => g.expires_in), 1
+        clock_timestamp() + make_interval(secs => g.expires_in), g.work_key,
+        COALESCE(g.reserved, 0), CASE WHEN g.reserved > 0 THEN (now() AT TIME ZONE 'UTC')::date END,
+        g.webhook_url, g.webhook_id, 1
     FROM given AS g JOIN starts AS s USING (weight)
     RETURNING id, priority_weight, fair_tag, place, created_at
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event, created_at)
     SELECT id, 1, '{Event.QUEUED}', created_at FROM written
+), referred AS (
+    INSERT INTO request_assets (request_id, role, sha256)
+    SELECT g.id, images.role, images.sha256 FROM given AS g CROSS JOIN LATERAL (
+        SELECT '{ROLE}' || (n - 1) AS role, image->>'sha256' AS sha256
+        FROM jsonb_array_elements(g.metadata->'referenceImages') WITH ORDINALITY AS i(image, n)
+        UNION
+        SELECT role, sha256 FROM request_assets WHERE request_id = g.origin_id AND role LIKE '{ROLE}%'
+    ) AS images CROSS JOIN LATERAL (SELECT FROM assets AS a WHERE a.sha256 = images.sha256 LIMIT 1) AS there
 ), queued AS (
     INSERT INTO generation_queue (request_id, priority_weight, fair_tag)
     SELECT id, priority_weight, fair_tag FROM written WHERE place = 'ready' ORDER BY fair_tag

@@ -4,6 +4,7 @@ import json
 
 from sqlalchemy import Connection, text
 
+from app.db import note
 from app.domain.vocabulary import Event
 from app.queue import admit
 from app.queue.settle import EXPIRED, error_of
@@ -13,6 +14,7 @@ def overdue(tx: Connection, limit: int = 200) -> int:
     """Fail up to `limit` requests that are still waiting after their `expires_at`; return how many."""
     given = {"limit": limit, "error": json.dumps(error_of(EXPIRED, retryable=False))}
     ended = tx.execute(_EXPIRE, given).all()
+    note(tx, (row.id for row in ended))
     for row in ended:
         if not row.held:
             admit.next_of(tx, row.batch_id)
@@ -45,5 +47,5 @@ WITH late AS (
     INSERT INTO request_events (request_id, seq, event, data)
     SELECT id, event_seq, '{Event.FAILED}', error FROM moved
 )
-SELECT moved.batch_id, before.held FROM moved JOIN before USING (id)
+SELECT moved.id, moved.batch_id, before.held FROM moved JOIN before USING (id)
 """)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, text
 
+from app.db import note
 from app.domain.vocabulary import Event
 from app.queue.claim import Claim
 
@@ -15,7 +16,10 @@ def report(tx: Connection, claim: Claim, percent: int, stage: str | None) -> boo
         "percent": max(0, min(99, percent)),
         "stage": stage,
     }
-    return tx.execute(_REPORT, given).one_or_none() is not None
+    further = tx.execute(_REPORT, given).one_or_none() is not None
+    if further:
+        note(tx, [claim.request_id])
+    return further
 
 
 _REPORT = text(f"""

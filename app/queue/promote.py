@@ -1,6 +1,6 @@
 """What waited for a time -> claimable: due retries, due polls, and requests that were not to run before now."""
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from app.queue import fair
 
@@ -10,6 +10,38 @@ def due(tx: Connection, limit: int = 500) -> int:
     return int(tx.execute(_PROMOTE, {"limit": limit}).scalar_one())
 
 
+def sooner(tx: Connection, provider: str, call_id: int, seconds: float) -> bool:
+    """Let the request that waits for a call be due within `seconds`; False where the call isn't open.
+
+    Nothing is written where it is due by then anyway, or is being asked after in this moment.
+    """
+    given = {"provider": provider, "call": call_id, "seconds": seconds}
+    return bool(tx.execute(_SOONER, given).scalar_one())
+
+
+def sooner_by_job(tx: Connection, provider: str, field: str, job: str, seconds: float) -> bool:
+    """As `sooner`, for the call whose work is `job` at the provider: `field` is where its handle says so."""
+    given = {"provider": provider, "field": field, "job": job, "seconds": seconds}
+    return bool(tx.execute(_SOONER_BY_JOB, given).scalar_one())
+
+
+def _sooner(which: str) -> TextClause:
+    return text(f"""
+WITH open AS MATERIALIZED (
+    SELECT r.id FROM attempts AS a JOIN generation_requests AS r ON r.id = a.request_id
+    WHERE a.provider = :provider AND a.state IN ('intent', 'running') AND r.status = 'in-progress' AND {which}
+), rung AS (
+    UPDATE generation_requests AS r SET due_at = clock_timestamp() + make_interval(secs => :seconds)
+    FROM open
+    WHERE r.id = open.id AND r.place = 'waiting' AND r.due_at > statement_timestamp() + make_interval(secs => :seconds)
+)
+SELECT EXISTS (SELECT FROM open)
+""")
+
+
+_SOONER = _sooner("a.id = :call")
+# Among the calls that are open at one provider: as many as it may have of ours.
+_SOONER_BY_JOB = _sooner("a.handle ->> CAST(:field AS text) = :job")
 _PROMOTE = text(f"""
 WITH due AS MATERIALIZED (
     SELECT id, owner_id, priority_weight, fair_tag, started_at IS NULL AS fresh FROM generation_requests

@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection, text
 
+from app.domain.reference import ROLE
+
 _PAGE = 500
 
 
@@ -39,6 +41,14 @@ def keys(tx: Connection, *, hours: int) -> int:
     )
 
 
+def uploads(tx: Connection, *, hours: int) -> int:
+    """Delete uploads that nothing has used for `hours` hours; one that a request of its owner's refers to is in use.
+
+    Return how many were looked at: what is in use isn't looked at again for as long.
+    """
+    return int(tx.execute(_UPLOADS, {"hours": hours, "page": _PAGE}).scalar_one())
+
+
 def tokens(tx: Connection) -> int:
     """Delete revoked tokens that would have expired by now."""
     return _delete(tx, "revoked_tokens", "jti", "expires_at < statement_timestamp()")
@@ -60,8 +70,53 @@ def minutes(tx: Connection) -> int:
     return _delete(tx, "stats_minutes", "minute", "minute < statement_timestamp() - interval '7 days'")
 
 
+def spend(tx: Connection) -> int:
+    """Delete the rows of budgets whose period was over two months ago. What was spent then is known by day."""
+    return _delete(tx, "spend", "ctid", "starts < statement_timestamp() - interval '93 days'")
+
+
+def deliveries(tx: Connection) -> int:
+    """Delete what webhooks took over a week ago. What failed stays as long as its request, to be sent again."""
+    return _delete(
+        tx,
+        "webhook_deliveries",
+        "id",
+        "state = 'delivered' AND ended_at < statement_timestamp() - interval '7 days' ORDER BY ended_at",
+    )
+
+
+def endpoints(tx: Connection, *, days: int) -> int:
+    """Delete the endpoints of webhookUrls that no request has named for `days` days, and none is yet to tell."""
+    return _delete(
+        tx,
+        "webhook_endpoints",
+        "id",
+        "implicit AND used_at < statement_timestamp() - make_interval(days => :days)"
+        " AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = old.id)"
+        " AND NOT EXISTS (SELECT FROM generation_requests AS r"
+        " WHERE r.webhook_id = old.id AND r.completed_at IS NULL)",
+        days=days,
+    )
+
+
 def _delete(tx: Connection, table: str, key: str, old: str, **given: int) -> int:
     statement = text(
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} AS old WHERE {old} LIMIT {_PAGE})"
     )
     return tx.execute(statement, given).rowcount
+
+
+_UPLOADS = text(f"""
+WITH old AS MATERIALIZED (
+    SELECT u.id, EXISTS (
+        SELECT FROM request_assets AS a JOIN generation_requests AS r ON r.id = a.request_id
+        WHERE a.sha256 = u.sha256 AND a.role LIKE '{ROLE}%' AND r.owner_id = u.owner_id) AS used
+    FROM uploads AS u WHERE used_at < statement_timestamp() - make_interval(hours => :hours)
+    ORDER BY used_at LIMIT :page FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM uploads USING old WHERE uploads.id = old.id AND NOT old.used
+), renewed AS (
+    UPDATE uploads SET used_at = clock_timestamp() FROM old WHERE uploads.id = old.id AND old.used
+)
+SELECT count(*) FROM old
+""")

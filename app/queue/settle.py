@@ -2,22 +2,25 @@
 
 Every write is fenced: it names the claim's fence and owner, and looks at the row count. A worker that lost
 its claim (rescued, cancelled) changes nothing but its own attempt's row, which keeps what the call cost; and
-not even that where another worker has resumed the same call meanwhile.
+where another worker has resumed the same call meanwhile not even that, unless it was given up unpaid for.
 """
 
 import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, TextClause, text
 
-from app.domain.failure import Failure, FailureKind
+from app.db import note
+from app.domain.failure import Charged, Failure, FailureKind
+from app.domain.lifecycle import Status
 from app.domain.retry import RetryIn, next_step
-from app.domain.verdict import Completed, Failed, Released, Verdict, Waiting
+from app.domain.verdict import Completed, Failed, Postponed, Released, Verdict, Waiting
 from app.domain.vocabulary import Event
-from app.queue import admit
+from app.queue import admit, flights
 from app.queue.claim import Claim
 
 
@@ -39,8 +42,10 @@ def apply(
             return complete(tx, claim, attempt_id, verdict)
         case Waiting():
             return snooze(tx, claim, attempt_id, verdict)
+        case Postponed():
+            return postpone(tx, claim, attempt_id, verdict)
         case Released():
-            return release(tx, claim, attempt_id)
+            return release(tx, claim, attempt_id, verdict)
         case Failed(failure):
             step = next_step(failure, claim.attempts, claim.max_attempts, base=retry_base, rng=rng)
             if isinstance(step, RetryIn):
@@ -56,12 +61,21 @@ def complete(tx: Connection, claim: Claim, attempt_id: int | None, done: Complet
         "provider": done.provider,
         "model": done.model,
         "seed": done.seed,
-        "cost": done.cost,
+        "cost": float(done.cost),
         "files": {file.role: asdict(file) for file in done.files},
     }
+    result |= {name: value for name, value in (("prompt", done.prompt), ("sharedWith", done.shared)) if value}
     files = [{"role": file.role, "sha256": file.sha256} for file in done.files]
     moved = _move(
-        tx, _COMPLETE, claim, attempt_id, cost=done.cost, result=json.dumps(result), files=json.dumps(files)
+        tx,
+        _COMPLETE,
+        claim,
+        attempt_id,
+        cost=done.cost,
+        charged=Charged.YES if done.cost else Charged.NO,
+        provider_request=done.request_id,
+        result=json.dumps(result),
+        files=json.dumps(files),
     )
     if moved:
         admit.next_of(tx, claim.batch_id)
@@ -75,26 +89,41 @@ def snooze(tx: Connection, claim: Claim, attempt_id: int | None, waiting: Waitin
         _SNOOZE,
         claim,
         attempt_id,
-        handle=json.dumps(waiting.handle),
+        handle=json.dumps(waiting.work.as_json()),
         seconds=max(0.0, waiting.poll_in),
         percent=waiting.progress,
         stage=waiting.stage,
     )
 
 
-def release(tx: Connection, claim: Claim, attempt_id: int | None) -> bool:
-    """in-progress -> claimable at once, the attempt refunded: the worker is leaving, nothing went wrong.
+def postpone(tx: Connection, claim: Claim, attempt_id: int | None, later: Postponed) -> bool:
+    """in-progress -> queued, not before the wait is over, the attempt given back; at once where nothing is to wait for."""
+    landed = later.follows is not None and not flights.follow(tx, claim, later.follows)
+    return _move(
+        tx,
+        _RETRY,
+        claim,
+        attempt_id,
+        seconds=0.0 if landed else later.seconds,
+        refund=1,
+        follows=later.follows,
+        **_why(later.failure),
+    )
 
-    Work that a provider already does stays in-progress, to be resumed by whoever claims it next.
+
+def release(tx: Connection, claim: Claim, attempt_id: int | None, given: Released) -> bool:
+    """in-progress -> claimable at once, the attempt given back: the worker is leaving, nothing went wrong.
+
+    Work that a provider does, or may do, stays in-progress, to be asked after by whoever claims it next.
     """
-    return _move(tx, _RELEASE, claim, attempt_id)
+    work = json.dumps(given.work.as_json()) if given.work else None
+    charged = Charged.UNKNOWN if given.work and given.work.lost else Charged.NO
+    return _move(tx, _RELEASE, claim, attempt_id, handle=work, charged=charged)
 
 
 def retry(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure, step: RetryIn) -> bool:
     """in-progress -> queued, not before the wait is over; priority and place in the fair order are kept."""
-    return _move(
-        tx, _RETRY, claim, attempt_id, seconds=step.seconds, refund=int(step.refund), **_why(failure)
-    )
+    return _move(tx, _RETRY, claim, attempt_id, seconds=step.seconds, refund=0, follows=None, **_why(failure))
 
 
 def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure) -> bool:
@@ -113,42 +142,77 @@ def error_of(failure: Failure, *, retryable: bool) -> dict[str, Any]:
 
 
 def _why(failure: Failure) -> dict[str, Any]:
-    return {"kind": str(failure.kind), "message": failure.message}
+    return {
+        "kind": str(failure.kind),
+        "message": failure.message,
+        "charged": failure.charged,
+        "provider_request": failure.request_id,
+    }
 
 
 def _move(tx: Connection, statement: TextClause, claim: Claim, attempt_id: int | None, **given: Any) -> bool:
     values: Mapping[str, Any] = {
         "kind": None,
         "message": None,
-        "cost": 0,
+        "cost": Decimal(0),
+        "charged": Charged.NO,
+        "provider_request": None,
         **given,
         "id": claim.request_id,
         "fence": claim.fence,
         "worker": claim.worker_id,
         "attempt_id": attempt_id,
     }
-    return tx.execute(statement, values).one_or_none() is not None
+    moved = tx.execute(statement, values).one_or_none()
+    if moved and moved.noted:
+        note(tx, [claim.request_id])
+    if moved and moved.status != Status.IN_PROGRESS and claim.work_key is not None:
+        flights.land(tx, claim.request_id)
+    return moved is not None
 
 
-def _statement(changes: str, event: Event, data: str, attempt: str, then: str = "") -> TextClause:
-    """Build one fenced move: the record, its event and the attempt's row; `then` adds what hangs on it."""
+def _statement(
+    changes: str,
+    event: Event,
+    data: str,
+    attempt: str,
+    then: str = "",
+    *,
+    late: str = "fenced",
+    told: str = "false",
+) -> TextClause:
+    """Build one fenced move: the record, its event and the attempt's row; `then` adds what hangs on it.
+
+    `attempt` is what becomes of the attempt's row, `late` what does where the claim is lost. Where the last
+    event is of the same kind and `told` is true of it, no other one is written.
+    """
     return text(f"""
 WITH moved AS (
-    UPDATE generation_requests SET {changes}, lease_owner = NULL, event_seq = event_seq + 1
+    UPDATE generation_requests AS r SET {changes}, lease_owner = NULL,
+        event_seq = event_seq + CASE WHEN EXISTS (
+            SELECT FROM request_events AS e
+            WHERE e.request_id = r.id AND e.seq = r.event_seq AND e.event = '{event}' AND {told}) THEN 0 ELSE 1 END
     WHERE id = :id AND fence = :fence AND lease_owner = :worker AND status = 'in-progress'
-    RETURNING id, event_seq, place, handle, due_at, progress, stage, attempts, priority_weight, fair_tag, result, error
+    RETURNING id, status, event_seq, place, handle, due_at, progress, stage, attempts, priority_weight, fair_tag, result, error
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event, data)
     SELECT id, event_seq, '{event}', {data} FROM moved
+    WHERE NOT EXISTS (SELECT FROM request_events WHERE request_id = moved.id AND seq = moved.event_seq)
+    RETURNING seq
 ), tried AS (
     UPDATE attempts SET
-        state = became.state, error_kind = :kind, message = :message, cost = :cost,
+        state = became.state, error_kind = :kind, message = :message, charged = :charged,
+        cost = CASE WHEN :charged = 'no' THEN 0 WHEN :cost > 0 THEN :cost ELSE estimate END,
+        provider_request_id = COALESCE(:provider_request, provider_request_id),
         ended_at = CASE WHEN became.state <> 'running' THEN clock_timestamp() END
-    FROM (SELECT COALESCE((SELECT {attempt} FROM moved), 'fenced') AS state) AS became
+    FROM (SELECT COALESCE((SELECT {attempt} FROM moved), '{late}') AS state) AS became
     -- A call that was closed stays as it was: this may be the second run of a commit whose answer was lost.
-    WHERE id = :attempt_id AND fence = :fence AND attempts.state IN ('intent', 'running', 'unknown')
+    -- One that was given up may still turn out to have cost something, whoever gave it up.
+    WHERE id = :attempt_id AND (
+        fence = :fence AND attempts.state IN ('intent', 'running', 'unknown')
+        OR attempts.ended_at IS NOT NULL AND attempts.charged <> 'yes' AND :charged = 'yes')
 ){then}
-SELECT id FROM moved
+SELECT status, EXISTS (SELECT FROM noted) AS noted FROM moved
 """)
 
 
@@ -170,24 +234,31 @@ _COMPLETE = _statement(
     "'done'",
     _KEEP_FILES,
 )
+_FURTHER = "GREATEST(r.progress, LEAST(99, COALESCE(CAST(:percent AS smallint), 0)))"
+_STAGE = "COALESCE(:stage, r.stage)"
 _SNOOZE = _statement(
-    f"handle = CAST(:handle AS jsonb), {_DUE},"
-    " progress = GREATEST(progress, LEAST(99, COALESCE(CAST(:percent AS smallint), 0))), stage = COALESCE(:stage, stage)",
+    f"handle = CAST(:handle AS jsonb), {_DUE}, progress = {_FURTHER}, stage = {_STAGE}",
     Event.PROGRESS,
     "jsonb_build_object('progress', progress, 'stage', stage)",
     "'running'",
     _REQUEUE,
+    # The provider goes on with it all the same, and is to be told to stop.
+    late="running",
+    # Twice a second at most, and never the same again: watchers are told of progress, not of polls.
+    told=f"""(e.created_at > clock_timestamp() - interval '0.5 seconds'
+        OR e.data = jsonb_build_object('progress', {_FURTHER}, 'stage', {_STAGE}))""",
 )
+_WORK = "COALESCE(CAST(:handle AS jsonb), handle)"
 _RELEASE = _statement(
-    "status = CASE WHEN handle IS NULL THEN 'queued' ELSE status END,"
-    " attempts = attempts - CASE WHEN handle IS NULL THEN 1 ELSE 0 END",
+    f"status = CASE WHEN {_WORK} IS NULL THEN 'queued' ELSE status END, handle = {_WORK},"
+    f" attempts = attempts - CASE WHEN {_WORK} IS NULL THEN 1 ELSE 0 END",
     Event.RETRYING,
     "jsonb_build_object('reason', 'released', 'attempt', attempts)",
-    "CASE WHEN handle IS NULL THEN 'released' ELSE 'running' END",
+    "CASE WHEN handle IS NULL THEN 'released' WHEN handle ->> 'handle' IS NULL THEN 'unknown' ELSE 'running' END",
     _REQUEUE,
 )
 _RETRY = _statement(
-    f"status = 'queued', handle = NULL, stage = NULL, attempts = attempts - :refund, {_DUE}",
+    f"status = 'queued', handle = NULL, stage = NULL, attempts = attempts - :refund, follows = :follows, {_DUE}",
     Event.RETRYING,
     "jsonb_build_object('reason', CAST(:kind AS text), 'attempt', attempts, 'retryAt', due_at)",
     "'failed'",

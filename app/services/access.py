@@ -41,17 +41,24 @@ def log_in(rt: Runtime, username: str, password: str) -> Who:
 def by_key(rt: Runtime, shown: str) -> Who:
     """Return whose API key this is. Raises AccessDenied."""
     prefix, _, rest = shown.partition("_")
-    key_id, _, secret = rest.partition("_")
-    try:
-        found = uuid.UUID(key_id)
-    except ValueError:
-        raise AccessDenied("Access denied") from None
-    with rt.db.once() as tx:
-        row = tx.execute(_BY_KEY, {"id": found}).one_or_none()
-    good = row is not None and hmac.compare_digest(row.secret_sha256, _sha256(secret))
-    if row is None or not good or prefix != KEY_PREFIX:
+    secret = rest.partition("_")[2]
+    row = _of_key(rt, key_id(shown))
+    if not hmac.compare_digest(row.secret_sha256, _sha256(secret)) or prefix != KEY_PREFIX:
         raise AccessDenied("Access denied")
     return _who(row)
+
+
+def key_id(shown: str) -> uuid.UUID:
+    """Return the id in an API key, which is no secret. Raises AccessDenied where that is none."""
+    try:
+        return uuid.UUID(shown.split("_")[1])
+    except (ValueError, IndexError):
+        raise AccessDenied("Access denied") from None
+
+
+def by_key_id(rt: Runtime, found: uuid.UUID) -> Who:
+    """Return whose API key it is that was shown before. Raises AccessDenied where it was revoked since."""
+    return _who(_of_key(rt, found))
 
 
 def by_token(rt: Runtime, subject: str, jti: str, issued: float) -> Who:
@@ -89,7 +96,7 @@ def add_user(rt: Runtime, actor: str, username: str, password: str, role: Role) 
     try:
         with rt.db.begin() as tx:
             tx.execute(_ADD_USER, given)
-            _audit(tx, actor, "user.add", username, role=str(role))
+            audit(tx, actor, "user.add", username, role=str(role))
     except IntegrityError:
         raise Invalid(FieldFault("username", "There is a user of this name.")) from None
     return user_id
@@ -102,7 +109,7 @@ def set_password(rt: Runtime, actor: str, username: str, password: str) -> None:
     with rt.db.begin() as tx:
         if tx.execute(_SET_PASSWORD, given).rowcount != 1:
             raise NotFound("User not found")
-        _audit(tx, actor, "user.passwd", username)
+        audit(tx, actor, "user.passwd", username)
 
 
 def change_user(
@@ -114,7 +121,7 @@ def change_user(
         row = tx.execute(_CHANGE_USER, given).mappings().one_or_none()
         if row is None:
             raise NotFound("User not found")
-        _audit(tx, actor, "user.change", row["username"], role=role and str(role), disabled=disabled)
+        audit(tx, actor, "user.change", row["username"], role=role and str(role), disabled=disabled)
         return dict(row)
 
 
@@ -139,7 +146,7 @@ def add_key(rt: Runtime, actor: str, user_id: uuid.UUID, name: str) -> tuple[uui
         given = {"id": key_id, "user": user_id, "name": name, "sha256": _sha256(secret)}
         if tx.execute(_ADD_KEY, given).rowcount != 1:
             raise NotFound("User not found")
-        _audit(tx, actor, "key.add", str(key_id), name=name)
+        audit(tx, actor, "key.add", str(key_id), name=name)
     return key_id, f"{KEY_PREFIX}_{key_id.hex}_{secret}"
 
 
@@ -148,7 +155,7 @@ def revoke_key(rt: Runtime, actor: str, key_id: uuid.UUID, *, owner: uuid.UUID |
     with rt.db.begin() as tx:
         if tx.execute(_REVOKE_KEY, {"id": key_id, "owner": owner}).rowcount != 1:
             raise NotFound("Key not found")
-        _audit(tx, actor, "key.revoke", str(key_id))
+        audit(tx, actor, "key.revoke", str(key_id))
 
 
 def keys(rt: Runtime, *, owner: uuid.UUID | None) -> list[dict[str, Any]]:
@@ -167,6 +174,14 @@ def _check_password(password: str) -> None:
         raise Invalid(FieldFault("password", f"Must have at least {MIN_PASSWORD} characters."))
 
 
+def _of_key(rt: Runtime, found: uuid.UUID) -> Row[Any]:
+    with rt.db.once() as tx:
+        row = tx.execute(_BY_KEY, {"id": found}).one_or_none()
+    if row is None:
+        raise AccessDenied("Access denied")
+    return row
+
+
 def _who(row: Row[Any]) -> Who:
     return Who(row.id, row.username, Role(row.role))
 
@@ -175,7 +190,7 @@ def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _audit(tx: Connection, actor: str, action: str, target: str, **details: Any) -> None:
+def audit(tx: Connection, actor: str, action: str, target: str, **details: Any) -> None:
     tx.execute(_AUDIT, {"actor": actor, "action": action, "target": target, "details": json.dumps(details)})
 
 

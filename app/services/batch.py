@@ -15,7 +15,7 @@ from app.domain.vocabulary import Priority
 from app.queue import cancel as cancelling
 from app.queue.enqueue import NewBatch, NewRequest
 from app.runtime import Runtime
-from app.services import estimate, retry, submit
+from app.services import estimate, post, references, retry, submit
 from app.services.identity import MINE, Who
 from app.services.submit import Answer, Key, Order
 
@@ -33,6 +33,8 @@ class Options:
     priority: Priority = Priority.NORMAL
     max_concurrent: int = 5
     on_duplicate: OnDuplicate = OnDuplicate.ALLOW
+    # For those items that have none of their own.
+    webhook_url: str | None = None
 
 
 def create(
@@ -54,9 +56,10 @@ def retry_failed(rt: Runtime, who: Who, batch_id: str, *, key: Key | None, trace
     origins = retry.failed_of(rt, who, batch_id)
     if not origins:
         raise IllegalMove("Nothing in this batch has failed.")
+    references.check_stored(rt, origins)
     options = Options(Priority(found["priority"]), found["max_concurrent"])
     requests = [
-        replace(retry.again(rt, row), batch_index=index, held=index >= options.max_concurrent)
+        replace(retry.again(rt, who, row), batch_index=index, held=index >= options.max_concurrent)
         for index, row in enumerate(origins)
     ]
     return _write(rt, who, requests, options, key=key, traceparent=traceparent, origin=batch_id)
@@ -105,6 +108,8 @@ def _requests(rt: Runtime, orders: list[Order], options: Options) -> list[NewReq
         for index, order in enumerate(orders)
         for fault in submit.faults(rt, order, f"requests.{index}.")
     ]
+    if options.webhook_url and (fault := post.fault(rt, "batchOptions.webhookUrl", options.webhook_url)):
+        faults.append(fault)
     kept, doubles = _without_doubles(orders, options)
     if faults or doubles:
         raise Invalid(*faults, *doubles)
@@ -125,6 +130,7 @@ def _without_doubles(orders: list[Order], options: Options) -> tuple[list[Order]
             order.prompt,
             order.project_id,
             order.page_id,
+            order.webhook_url,
             str(sorted(order.metadata.items())),
         )
         if same in seen and options.on_duplicate is OnDuplicate.REJECT:
@@ -137,7 +143,11 @@ def _without_doubles(orders: list[Order], options: Options) -> tuple[list[Order]
 
 
 def _item(rt: Runtime, order: Order, options: Options, index: int) -> NewRequest:
-    order = replace(order, priority=order.priority or options.priority)
+    order = replace(
+        order,
+        priority=order.priority or options.priority,
+        webhook_url=order.webhook_url or options.webhook_url,
+    )
     held = index >= options.max_concurrent
     return submit.new_request(rt, order, batch_index=index, held=held)
 

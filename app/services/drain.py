@@ -14,14 +14,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.db import FAILED
-from app.domain.failure import Failure, FailureKind
-from app.domain.verdict import Failed, Released, Verdict
+from app.domain.failure import Charged, Failure, FailureKind
+from app.domain.verdict import Failed, Verdict
 from app.queue import claim, lease, promote, settle
 from app.queue.claim import Claim
 from app.queue.worker import Identity
 from app.runtime import Runtime
 from app.services import run
-from app.services.run import Attempt
+from app.services.attempt import Attempt
 
 _log = structlog.get_logger(__name__)
 LANE_EVERY = 8
@@ -123,9 +123,7 @@ class Drain:
         except Exception:  # noqa: BLE001 (the one loop top where anything may come out of an adapter)
             # A fault of ours or of an adapter: the request gets its retry or its end, the drain goes on.
             _log.exception("attempt_crashed", request=attempt.claim.request_id)
-            self._settle(
-                attempt, Failed(Failure(FailureKind.INTERNAL, "Something went wrong inside Atelier."))
-            )
+            self._settle(attempt, attempt.broken())
 
     def _settle(self, attempt: Attempt, verdict: Verdict) -> None:
         base = self._rt.settings.retry_delay_ms / 1000
@@ -186,7 +184,7 @@ class Drain:
             attempt.leave()
         self._wait(_LAST_WORDS)
         for attempt in self._running.copy().values():
-            self._settle(attempt, Released())
+            self._settle(attempt, attempt.given_back())
 
     def _wait(self, seconds: float) -> None:
         with self._lock:
@@ -206,5 +204,9 @@ class Drain:
 
 
 _TOO_LATE = Failed(
-    Failure(FailureKind.DEADLINE, "The provider did not finish in the time an attempt may take.")
+    Failure(
+        FailureKind.DEADLINE,
+        "The provider did not finish in the time an attempt may take.",
+        charged=Charged.UNKNOWN,
+    )
 )

@@ -13,7 +13,10 @@ from app.services.lookup import Record
 
 
 def explain(rt: Runtime, who: Who, request_id: str) -> dict[str, Any]:
-    """Return `{requestId, status, place, reasons, queuePosition, hops}`. Raises NotFound."""
+    """Return `{requestId, status, place, reasons, story, queuePosition, hops}`. Raises NotFound.
+
+    `story` has one line a hop, in the order they were made: "openai: rate limited", "stability: ok, 0.03 USD".
+    """
     record = lookup.find(rt, who, request_id)
     hops = [_hop(row) for row in lookup.attempts(rt, request_id)]
     position = lookup.place_in_line(rt, record)
@@ -22,6 +25,7 @@ def explain(rt: Runtime, who: Who, request_id: str) -> dict[str, Any]:
         "status": str(record.status),
         "place": record.place,
         "reasons": _reasons(rt, record, position, hops),
+        "story": [_line(row) for row in hops],
         "queuePosition": position,
         "attempts": record.attempts,
         "maxAttempts": record.max_attempts,
@@ -64,6 +68,8 @@ def _obstacles(rt: Runtime) -> list[str]:
 
 
 def _delayed(record: Record, hops: list[dict[str, Any]]) -> str:
+    if record.follows:
+        return f"The identical request {record.follows} is being worked on; this one gets its picture."
     if not hops:
         return f"It was asked for not before {_when(record)}."
     last = hops[-1]
@@ -72,6 +78,8 @@ def _delayed(record: Record, hops: list[dict[str, Any]]) -> str:
 
 def _ended(record: Record, hops: list[dict[str, Any]]) -> str:
     match record.status:
+        case Status.COMPLETED if shared := (record.result or {}).get("sharedWith"):
+            return f"It was completed with the picture of the identical request {shared}."
         case Status.COMPLETED:
             made_by = f" by {hops[-1]['provider']}" if hops else ""
             return f"It was completed{made_by} in attempt {record.attempts}."
@@ -80,6 +88,31 @@ def _ended(record: Record, hops: list[dict[str, Any]]) -> str:
             return f"It failed after {tries}: {(record.error or {}).get('message', '')}"
         case _:
             return "It was cancelled."
+
+
+def _line(hop: dict[str, Any]) -> str:
+    """Return a hop in a few words."""
+    match hop["state"]:
+        case "done":
+            said = "ok"
+        case "intent" | "running":
+            said = "at work"
+        case "fenced":
+            said = "answered too late, not shown"
+        case "skipped":
+            said = f"not asked: {_words(hop['code'])}"
+        case _:
+            said = _words(hop["code"])
+    return f"{hop['provider']}: {said}{_price(hop)}"
+
+
+def _words(code: str | None) -> str:
+    return (code or "given back").replace("_", " ")
+
+
+def _price(hop: dict[str, Any]) -> str:
+    sure = {"yes": "", "unknown": "perhaps "}.get(hop["charged"])
+    return f", {sure}{hop['cost']:.3g} USD" if sure is not None and hop["cost"] else ""
 
 
 def _when(record: Record) -> str:
@@ -95,7 +128,10 @@ def _hop(row: dict[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         "code": row["error_kind"],
         "message": row["message"],
+        "adapted": row["adapted"] or [],
         "cost": float(row["cost"]),
+        "estimate": float(row["estimate"]),
+        "charged": row["charged"],
         "startedAt": iso(row["started_at"]),
         "endedAt": iso(ended) if ended else None,
         "seconds": round((ended - row["started_at"]).total_seconds(), 3) if ended else None,

@@ -1,20 +1,18 @@
 """What became of a request: one, many, its events, its files. Every query carries its owner."""
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from threading import BoundedSemaphore
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain.errors import NotFound
 from app.domain.lifecycle import Status
+from app.domain.reference import ROLE
 from app.queue import stats
 from app.runtime import Runtime
 from app.services.identity import MINE, Who
-
-_LOOK_EVERY = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Record:
     completed_at: datetime | None
     due_at: datetime | None
     expires_at: datetime | None
+    follows: str | None
 
 
 @dataclass(frozen=True)
@@ -79,27 +78,9 @@ def find(rt: Runtime, who: Who, request_id: str, *, missing: str = "Request not 
     return _record(row)
 
 
-def wait_for_change(
-    rt: Runtime, who: Who, request_id: str, *, seconds: float, waiters: BoundedSemaphore
-) -> Record:
-    """Return the request once its state is another or `seconds` are over, at once where it has ended.
-
-    No connection is held while waiting. With all of `waiters` taken it answers at once, so that those who
-    wait never use up the threads of those who don't.
-    """
-    first = find(rt, who, request_id)
-    if first.status.terminal or seconds <= 0 or not waiters.acquire(blocking=False):
-        return first
-    try:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(_LOOK_EVERY, left))
-            now = find(rt, who, request_id)
-            if now.status != first.status:
-                return now
-        return find(rt, who, request_id)
-    finally:
-        waiters.release()
+def records(tx: Connection, ids: Sequence[str]) -> list[Record]:
+    """Return these requests, whosever they are: for those who have seen to it that the caller may see them."""
+    return [_record(row) for row in tx.execute(_MANY, {"ids": list(ids)}).mappings()]
 
 
 def place_in_line(rt: Runtime, record: Record) -> int | None:
@@ -193,18 +174,19 @@ _NARROW = {
 }
 _COLUMNS = ", ".join(Record.__dataclass_fields__)
 _ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
+_MANY = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = ANY(:ids)")
 _EVENTS = text("""
 SELECT seq, event, data, created_at FROM request_events
 WHERE request_id = :id AND seq > :after ORDER BY seq LIMIT :limit
 """)
 _ATTEMPTS = text("""
-SELECT attempt, provider, model, state, error_kind, message, cost, started_at, ended_at
+SELECT attempt, provider, model, state, error_kind, message, cost, estimate, charged, adapted, started_at, ended_at
 FROM attempts WHERE request_id = :id ORDER BY id
 """)
 _FILE = text(f"""
 SELECT a.sha256, a.mime, a.bytes
 FROM generation_requests AS r
-JOIN request_assets AS ra ON ra.request_id = r.id AND ra.role = :role
+JOIN request_assets AS ra ON ra.request_id = r.id AND ra.role = :role AND ra.role NOT LIKE '{ROLE}%'
 JOIN assets AS a ON a.sha256 = ra.sha256
 WHERE r.id = :id AND {MINE}
 """)

@@ -11,9 +11,10 @@ from app.domain.lifecycle import Status
 from app.domain.vocabulary import Kind, Priority
 from app.queue.enqueue import NewRequest
 from app.runtime import Runtime
-from app.services import estimate, submit
+from app.services import estimate, references, submit
 from app.services.identity import MINE, Who
 from app.services.submit import Answer, Key
+from app.services.task import work_key
 
 
 def retry(rt: Runtime, who: Who, request_id: str, *, key: Key | None, traceparent: str | None) -> Answer:
@@ -24,7 +25,8 @@ def retry(rt: Runtime, who: Who, request_id: str, *, key: Key | None, traceparen
         raise NotFound("Request not found")
     if row["status"] not in (Status.FAILED, Status.CANCELLED):
         raise IllegalMove(f"A request that is {row['status']} can't be tried again.")
-    request = again(rt, row)
+    references.check_stored(rt, [row])
+    request = again(rt, who, row)
     body = {
         "success": True,
         "requestId": request.id,
@@ -41,8 +43,8 @@ def failed_of(rt: Runtime, who: Who, batch_id: str) -> list[RowMapping]:
         return list(tx.execute(_FAILED, {"batch": batch_id, "owner": who.scope}).mappings())
 
 
-def again(rt: Runtime, row: RowMapping) -> NewRequest:
-    """Return a new request that asks for the same as `row`."""
+def again(rt: Runtime, who: Who, row: RowMapping) -> NewRequest:
+    """Return a new request that asks for the same as `row`, and tells the same webhook where it is the same owner's."""
     metadata: dict[str, Any] = row["metadata"]
     return NewRequest(
         id=ids.request_id(milliseconds(rt.clock())),
@@ -55,10 +57,12 @@ def again(rt: Runtime, row: RowMapping) -> NewRequest:
         page_id=row["page_id"],
         client_id=row["client_id"],
         origin_id=row["id"],
+        work_key=work_key(Kind(row["type"]), row["prompt"], metadata),
+        webhook_url=row["webhook_url"] if row["owner_id"] == who.user_id else None,
     )
 
 
-_COLUMNS = "id, type, prompt, priority, max_attempts, metadata, project_id, page_id, client_id, status"
+_COLUMNS = "id, owner_id, type, prompt, priority, max_attempts, metadata, project_id, page_id, client_id, status, webhook_url"
 _ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
 _FAILED = text(
     f"SELECT {_COLUMNS} FROM generation_requests"

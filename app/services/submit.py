@@ -2,20 +2,28 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
+
+from sqlalchemy import Connection
 
 from app.clock import milliseconds
 from app.domain import ids
 from app.domain.errors import FieldFault, Invalid, KeyReused
 from app.domain.lifecycle import Status
+from app.domain.reference import Given
 from app.domain.vocabulary import Kind, Priority
-from app.queue import enqueue
+from app.queue import enqueue, spend
 from app.queue.enqueue import NewBatch, NewKey, NewRequest
+from app.queue.spend import Limits
 from app.runtime import Runtime
-from app.services import estimate
+from app.services import budgets, estimate, post, webhook_url
+from app.services import quote as quoting
 from app.services.identity import Who
+from app.services.task import work_key
 
 DEFAULT_ATTEMPTS = 3
 FARTHEST = timedelta(days=30)
@@ -34,6 +42,9 @@ class Order:
     not_before: datetime | None = None
     expires_in: float | None = None
     client_id: str | None = None
+    webhook_url: str | None = None
+    # What app/services/references.py is still to take; then it is in the metadata.
+    reference_images: Sequence[Given] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ def submit(rt: Runtime, who: Who, order: Order, *, key: Key | None, traceparent:
 def quote(rt: Runtime, requests: list[NewRequest]) -> dict[str, Any]:
     """Say what would happen to these, and write nothing: position, wait and cost."""
     last = requests[-1]
-    costs = [_cost(rt, request) for request in requests]
+    costs = [quoting.estimates(rt, request) for request in requests]
     return {
         "success": True,
         "dryRun": True,
@@ -81,9 +92,9 @@ def quote(rt: Runtime, requests: list[NewRequest]) -> dict[str, Any]:
         "queuePosition": estimate.position(rt, last.priority),
         "estimatedWaitTime": estimate.wait_seconds(rt, last.type, last.priority, before=len(requests) - 1),
         "cost": {
-            "currency": "USD",
-            "min": sum(low for low, _ in costs),
-            "max": sum(high for _, high in costs),
+            "currency": budgets.CURRENCY,
+            "min": float(sum(min(found, default=Decimal(0)) for found in costs)),
+            "max": float(sum(max(found, default=Decimal(0)) for found in costs)),
         },
     }
 
@@ -105,6 +116,8 @@ def new_request(rt: Runtime, order: Order, **more: Any) -> NewRequest:
         client_id=order.client_id,
         not_before=order.not_before,
         expires_in=order.expires_in,
+        work_key=work_key(order.type, order.prompt, order.metadata),
+        webhook_url=order.webhook_url,
         **more,
     )
 
@@ -119,18 +132,24 @@ def write(
     key: Key | None,
     traceparent: str | None,
 ) -> Answer:
-    """Write the requests and the answer that speaks of them in one transaction, then ring."""
+    """Write the requests and the answer that speaks of them in one transaction, then ring.
+
+    Raises KeyReused; OverBudget where they may cost more than is left; Invalid where their webhooks lead to too many servers.
+    """
     kept = NewKey(key.route, key.value, key.fingerprint, body) if key else None
-    with rt.db.once() as tx:
-        if enqueue.put(tx, who.user_id, requests, batch=batch, key=kept, traceparent=traceparent):
-            answer = Answer(body)
-        elif key and (known := enqueue.replay(tx, who.user_id, key.route, key.value)):
-            fingerprint, first = known
-            if fingerprint != key.fingerprint:
-                raise KeyReused("This Idempotency-Key was used before with another request.")
-            answer = Answer(first, replayed=True)
-        else:
-            raise KeyReused("This Idempotency-Key ran out while it was being used; try again.")
+    limits = budgets.limits(rt)
+    requests, reserved = _reserving(rt, who, requests, limits)
+    hooked = any(request.webhook_url for request in requests)
+
+    def act() -> Answer:
+        with rt.db.begin() if reserved or hooked else rt.db.once() as tx:
+            found = webhook_url.resolved(rt, tx, who, requests)
+            if enqueue.put(tx, who.user_id, found, batch=batch, key=kept, traceparent=traceparent):
+                spend.reserve(tx, who.user_id, reserved, limits)
+                return Answer(body)
+            return _first_answer(tx, who, key)
+
+    answer = rt.db.again(act)
     if not answer.replayed:
         rt.bell.ring(sum(not request.held for request in requests))
     return answer
@@ -154,15 +173,31 @@ def faults(rt: Runtime, order: Order, path: str = "") -> list[FieldFault]:
             found.append(FieldFault(f"{path}metadata.provider", f"{name} can't make a {order.type}."))
     if order.not_before and order.not_before > rt.clock() + FARTHEST:
         found.append(FieldFault(f"{path}notBefore", f"Must be within {FARTHEST.days} days."))
+    if order.webhook_url and (fault := post.fault(rt, f"{path}webhookUrl", order.webhook_url)):
+        found.append(fault)
     return found
 
 
-def _cost(rt: Runtime, request: NewRequest) -> tuple[float, float]:
-    """Return the lowest and highest price in US dollars of one success by the providers that may make it."""
-    chosen = request.metadata.get("provider")
-    prices = [
-        provider.price
-        for name, provider in rt.providers.items()
-        if request.type in provider.kinds and chosen in (None, name)
-    ]
-    return (min(prices), max(prices)) if prices else (0.0, 0.0)
+def _reserving(
+    rt: Runtime, who: Who, requests: list[NewRequest], limits: Limits
+) -> tuple[list[NewRequest], Decimal]:
+    """Return the requests with what each reserves, and the sum in US dollars; nothing where no budget applies."""
+    costs = [quoting.highest(rt, request) for request in requests]
+    total = sum(costs, Decimal(0))
+    if total:
+        with rt.db.once() as tx:
+            if spend.limited(tx, who.user_id, limits):
+                return [
+                    replace(request, reserved=cost) for request, cost in zip(requests, costs, strict=True)
+                ], total
+    return requests, Decimal(0)
+
+
+def _first_answer(tx: Connection, who: Who, key: Key | None) -> Answer:
+    known = enqueue.replay(tx, who.user_id, key.route, key.value) if key else None
+    if key is None or known is None:
+        raise KeyReused("This Idempotency-Key ran out while it was being used; try again.")
+    fingerprint, first = known
+    if fingerprint != key.fingerprint:
+        raise KeyReused("This Idempotency-Key was used before with another request.")
+    return Answer(first, replayed=True)

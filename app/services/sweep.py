@@ -6,22 +6,25 @@ from their work.
 
 import time
 from collections.abc import Callable
+from threading import Thread
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, text
 
 from app.db import FAILED
-from app.queue import admit, assets, claim, expire, promote, retain, stats
+from app.queue import admit, assets, claim, expire, outbox, promote, retain, spend, stats
 from app.runtime import Runtime
-from app.services import health, rescue
+from app.services import cancel, health, rescue
 
 _log = structlog.get_logger(__name__)
 LOCK = 7_402_612
 _HOUSEKEEPING_SECONDS = 600.0
 _HEALTH_SECONDS = 30.0
+_BOOKS_SECONDS = 3600.0
 _STRAYS_SECONDS = 86_400.0
 UNREFERENCED_SECONDS = 86_400.0
+HELD_SECONDS = 7 * 86_400.0
 
 
 class Sweeper:
@@ -30,6 +33,7 @@ class Sweeper:
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._due: dict[str, float] = {}
+        self._threads: dict[str, Thread] = {}
         self._rescue_from = 0.0
 
     def tick(self) -> bool:
@@ -58,13 +62,17 @@ class Sweeper:
         self._step("expire", _expire)
         self._step("admit", _admit)
         self._step("tickets", _top_up)
+        self._step("webhooks", _let_go)
         if self._every("minutes", self._rt.settings.metrics_collection_interval_ms / 1000):
             self._step("minutes", _fold)
+        self._beside("stop", cancel.stop_unwanted)
         if self._every("health", _HEALTH_SECONDS):
-            self._step("health", health.look)
+            self._beside("health", health.look)
         if self._every("housekeeping", _HOUSEKEEPING_SECONDS):
             self._step("retain", _retain)
             self._step("files", _let_files_go)
+        if self._every("books", _BOOKS_SECONDS):
+            self._step("books", _recount)
         if self._every("strays", _STRAYS_SECONDS):
             self._step("strays", remove_strays)
 
@@ -79,6 +87,18 @@ class Sweeper:
             return
         if done:
             _log.info("swept", step=name, n=done)
+
+    def _beside(self, name: str, act: Callable[[Runtime], int]) -> None:
+        """Do a step that asks providers in a thread of its own: one that hangs must not keep the dead from rescue."""
+        running = self._threads.get(name)
+        if running is None or not running.is_alive():
+            self._threads[name] = Thread(target=self._step, args=(name, act), name=name, daemon=True)
+            self._threads[name].start()
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Wait for what still runs beside, so long at most."""
+        for thread in self._threads.values():
+            thread.join(seconds)
 
     def _every(self, name: str, seconds: float) -> bool:
         now = time.monotonic()
@@ -124,6 +144,11 @@ def _fold(rt: Runtime) -> int:
     return _in_one(rt, stats.fold_minutes)
 
 
+def _let_go(rt: Runtime) -> int:
+    """Fail what waits for endpoints that are disabled: more than whoever disabled them saw to."""
+    return _pages(rt, outbox.let_go)
+
+
 def _retain(rt: Runtime) -> int:
     settings = rt.settings
     gone = 0
@@ -131,12 +156,20 @@ def _retain(rt: Runtime) -> int:
         lambda tx: retain.requests(tx, days=settings.result_retention_days),
         lambda tx: retain.batches(tx, days=settings.result_retention_days),
         lambda tx: retain.keys(tx, hours=settings.idempotency_hours),
+        lambda tx: retain.uploads(tx, hours=settings.upload_hours),
         retain.tokens,
         retain.workers,
         retain.minutes,
+        retain.spend,
+        retain.deliveries,
+        lambda tx: retain.endpoints(tx, days=settings.result_retention_days),
     ):
         gone += _pages(rt, forget)
     return gone
+
+
+def _recount(rt: Runtime) -> int:
+    return rt.db.again(lambda: _in_one(rt, spend.recount))
 
 
 def _pages(rt: Runtime, forget: Callable[[Connection], int]) -> int:
@@ -157,6 +190,7 @@ def _let_files_go(rt: Runtime) -> int:
                 rt.store.remove(sha256)
                 gone += 1
     rt.store.clear_drafts(UNREFERENCED_SECONDS)
+    rt.held.clear(HELD_SECONDS)
     return gone
 
 

@@ -1,6 +1,6 @@
 """Files under their own hash, and the guarded child process that finishes a picture before it gets there.
 
-    finish.py       the parent's side: bytes of a provider in, two checked drafts out
+    finish.py       the parent's side: bytes from outside in, checked drafts out
     guard.py        child processes with limits, whose death fails one call only
     child.py        the limits that such a child puts on itself
     studio.py       the child's side: decode, check, turn upright, write picture and thumbnail

@@ -47,7 +47,7 @@ class AssetStore:
         except FileNotFoundError:
             if not target.exists():
                 raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def path(self, sha256: str) -> Path:
         """Return where the asset is or would be; raise ValueError for anything that isn't a SHA-256 in lower-case hex."""
@@ -102,10 +102,11 @@ def _make_folder(folder: Path, root: Path) -> None:
         return
     for step in (root, folder.parent, folder):
         step.mkdir(parents=True, exist_ok=True)
-        _sync_folder(step.parent)
+        sync_folder(step.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in the folder: a file may outlive a power cut that its name doesn't."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

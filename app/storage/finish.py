@@ -1,8 +1,10 @@
-"""Make a provider's bytes into checked files: the parent's side, which never decodes anything itself."""
+"""Make bytes from outside into checked files: the parent's side, which never decodes anything itself."""
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from app.domain.verdict import Stored
 from app.storage import studio
@@ -13,7 +15,11 @@ from app.storage.picture import BadImage, Finish, Provenance
 
 __all__ = ["BadImage", "Finish", "Finished", "Finisher", "Provenance"]
 
+T = TypeVar("T")
+
 MAX_BYTES = 64 * 1024 * 1024
+# A client waits for its picture to be read, and others for their turn after it.
+_REFERENCE_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Finished:
 
     @property
     def role(self) -> str:
-        """What the file is of the request: "image" or "thumbnail"."""
+        """What the file is of the request: "image" or "thumbnail"; "reference" before it is one's."""
         return self.facts.role
 
 
@@ -47,25 +53,46 @@ class Finisher:
         Raise BadImage for whatever is wrong with the picture, also one that hangs or kills its child; OSError
         for a disk that is full or fails, and for children that can't be started. Nothing is left behind then.
         """
-        if len(content) > MAX_BYTES:
-            raise BadImage("The picture's file is too large.")
-        with ExitStack() as leftovers, ExitStack() as source:
-            taken, image, thumbnail = (self._store.draft() for _ in range(3))
-            source.callback(taken.unlink, missing_ok=True)
-            for draft in (image, thumbnail):
-                leftovers.callback(draft.unlink, missing_ok=True)
-            taken.write_bytes(content)
-            facts = self._make(taken, image, thumbnail, spec)
+        with self._taken(content) as taken, ExitStack() as leftovers:
+            image, thumbnail = (self._draft(leftovers) for _ in range(2))
+            facts = self._guarded(studio.finish, taken, image, thumbnail, spec)
             leftovers.pop_all()
             return tuple(Finished(draft, fact) for draft, fact in zip((image, thumbnail), facts, strict=True))
+
+    def reference(self, content: bytes) -> Finished:
+        """Return the draft of a picture as providers may see it (studio.reference), synced to disk.
+
+        Raises as `finish` does.
+        """
+        with self._taken(content) as taken, ExitStack() as leftovers:
+            draft = self._draft(leftovers)
+            facts = self._guarded(studio.reference, taken, draft, seconds=_REFERENCE_SECONDS)
+            leftovers.pop_all()
+            return Finished(draft, facts)
 
     def close(self) -> None:
         """Kill the children; pictures in the making end with OSError."""
         self._guard.close()
 
-    def _make(self, source: Path, image: Path, thumbnail: Path, spec: Finish) -> tuple[Stored, Stored]:
+    @contextmanager
+    def _taken(self, content: bytes) -> Iterator[Path]:
+        """Give a file with this content."""
+        if len(content) > MAX_BYTES:
+            raise BadImage("The picture's file is too large.")
+        with ExitStack() as leftovers:
+            taken = self._draft(leftovers)
+            taken.write_bytes(content)
+            yield taken
+
+    def _draft(self, leftovers: ExitStack) -> Path:
+        """Return a fresh draft that goes with `leftovers`."""
+        draft = self._store.draft()
+        leftovers.callback(draft.unlink, missing_ok=True)
+        return draft
+
+    def _guarded(self, function: Callable[..., T], *args: object, seconds: int | None = None) -> T:
         try:
-            return self._guard.run(studio.finish, source, image, thumbnail, spec)
+            return self._guard.run(function, *args, seconds=seconds)
         except ChildDied as error:
             raise BadImage("The picture could not be decoded safely.") from error
         except ChildTimedOut as error:

@@ -15,6 +15,8 @@ from app.storage import provenance
 from app.storage.picture import Provenance
 
 _PALETTE = 256
+# Above this a picture is no drawing, and providers would be sent megabytes that nobody sees.
+_LARGE_PNG = 4 << 20
 
 
 def encode(image: Image.Image, form: ImageFormat, origin: Provenance, *, line_art: bool) -> bytes:
@@ -35,6 +37,17 @@ def encode(image: Image.Image, form: ImageFormat, origin: Provenance, *, line_ar
 def encode_thumbnail(image: Image.Image) -> bytes:
     """Return a small WebP without metadata."""
     return _save(image, "WEBP", quality=80, method=2)
+
+
+def encode_reference(image: Image.Image) -> tuple[bytes, ImageFormat]:
+    """Return a file without metadata for providers: what has few colours or is transparent without loss, else JPEG."""
+    if image.mode == "RGBA" or image.getcolors(_PALETTE) is not None:
+        exact = _save(image, "PNG", compress_level=6)
+        if len(exact) <= _LARGE_PNG:
+            return exact, ImageFormat.PNG
+    if image.mode == "RGBA":
+        return _save(image, "WEBP", quality=90, method=0), ImageFormat.WEBP
+    return _save(image, "JPEG", quality=90, subsampling=0), ImageFormat.JPEG
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -60,7 +73,6 @@ def _jpeg(image: Image.Image, origin: Provenance, *, line_art: bool) -> bytes:
     return _save(
         on_white(image),
         "JPEG",
-        optimize=True,
         exif=provenance.exif(origin),
         xmp=provenance.xmp(origin),
         **loss,

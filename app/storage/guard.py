@@ -58,16 +58,18 @@ class Guard:
         forked = weakref.WeakMethod(self._start_afresh)
         os.register_at_fork(after_in_child=lambda: (renew := forked()) and renew())
 
-    def run(self, function: Callable[..., T], *args: object) -> T:
+    def run(self, function: Callable[..., T], *args: object, seconds: int | None = None) -> T:
         """Return `function(*args)` as computed in a child, or raise what it raised; all of it travels pickled.
 
-        Raise ChildDied, ChildTimedOut, or PoolLost (an OSError) where no child can be had.
+        `seconds` gives the call less time than the limits do. Raise ChildDied, ChildTimedOut, or PoolLost
+        (an OSError) where no child can be had.
         """
+        most = min(seconds or self._limits.seconds, self._limits.seconds)
         with self._turns:
             try:
-                return self._attempt(function, args)
+                return self._attempt(function, args, most)
             except PoolLost:
-                return self._attempt(function, args)
+                return self._attempt(function, args, most)
 
     def close(self) -> None:
         """Kill the children and refuse further calls; calls under way end with PoolLost."""
@@ -82,10 +84,10 @@ class Guard:
         self._turns = threading.BoundedSemaphore(self._workers)
         self._pool = None
 
-    def _attempt(self, function: Callable[..., T], args: tuple[object, ...]) -> T:
+    def _attempt(self, function: Callable[..., T], args: tuple[object, ...], seconds: int) -> T:
         pool = self._current()
         try:
-            return pool.run(function, args)
+            return pool.run(function, args, seconds)
         except PoolLost:
             self._drop(pool)
             raise
@@ -109,7 +111,6 @@ class _Pool:
     """One pool of pebble's, and the thread that its children live by."""
 
     def __init__(self, prepare: Callable[[], None], limits: Limits, workers: int) -> None:
-        self._limits = limits
         self._pool = ProcessPool(
             max_workers=workers,
             max_tasks=_CALLS_PER_CHILD,
@@ -122,18 +123,16 @@ class _Pool:
         self._over = threading.Event()
         self._start()
 
-    def run(self, function: Callable[..., T], args: tuple[object, ...]) -> T:
+    def run(self, function: Callable[..., T], args: tuple[object, ...], seconds: int) -> T:
         """Make the call; raise as Guard.run does, and PoolLost where the pool is the one to blame."""
         began = time.monotonic()
         try:
-            call: Future[T] = self._pool.schedule(
-                limited, args=(self._limits.seconds, function, args), timeout=self._limits.seconds
-            )
+            call: Future[T] = self._pool.schedule(limited, args=(seconds, function, args), timeout=seconds)
         except RuntimeError as error:
             raise PoolLost(errno.EAGAIN, "The child processes are gone.") from error
         self._calls.add(call)
         try:
-            return _answer(call, self._limits.seconds, began)
+            return _answer(call, seconds, began)
         finally:
             self._calls.discard(call)
 

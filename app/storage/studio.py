@@ -1,4 +1,4 @@
-"""The child's side of finishing a picture: decode, check, turn upright, write picture and thumbnail.
+"""The child's side: decode, check, turn upright; write a result with its thumbnail, or a picture for providers.
 
 Runs in a guarded process (guard.py), because decoders are where hostile bytes do harm. Everything
 that a decoder or encoder complains of is the picture's fault and becomes BadImage; files are read and
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageOps
 from PIL.AvifImagePlugin import AvifImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
@@ -29,9 +30,14 @@ from app.storage.picture import BadImage, Finish
 MAX_PIXELS = 4096 * 4096
 MAX_SIDE = 16383
 THUMBNAIL = (200, 200)
+REFERENCE_PIXELS = 40_000_000
+REFERENCE_SIDE = 2048
 
 # Named by their classes, so that they are loaded: to find one that isn't, Pillow loads all of its forty.
 _FORMATS = [kind.format for kind in (PngImageFile, JpegImageFile, WebPImageFile, AvifImageFile)]
+_REFERENCE_FORMATS = [*_FORMATS, GifImageFile.format]
+# What keeps its colours when it is made smaller; of the rest, a palette's numbers would be mixed.
+_SHRINK = {"L", "RGB", "RGBA", "CMYK"}
 _COMPLAINTS = (
     ArithmeticError,
     AssertionError,
@@ -90,6 +96,42 @@ def decode(content: bytes, *, line_art: bool = False) -> Image.Image:
         return _grey(plain) if line_art else plain
 
 
+def reference(source: Path, target: Path) -> Stored:
+    """Read the picture at `source`, write at `target` what providers may see of it, return the facts.
+
+    That is its first frame, upright, in sRGB, at most REFERENCE_SIDE pixels wide and high, without any metadata,
+    as PNG, JPEG or WebP. Raises as `finish` does.
+    """
+    picture = reduce(source.read_bytes())
+    with _blaming("The picture could not be written anew."):
+        content, form = formats.encode_reference(picture)
+    write_synced(target, content)
+    return _facts("reference", content, form, picture.size)
+
+
+def reduce(content: bytes) -> Image.Image:
+    """Return the upright first frame in L, RGB or RGBA and sRGB, without any metadata, no larger than REFERENCE_SIDE."""
+    too_large = f"The picture has more than {REFERENCE_PIXELS // 1_000_000} megapixels."
+    with (
+        _blaming("The picture is damaged, or not what it says it is.", too_large),
+        _pixels(REFERENCE_PIXELS),
+        Image.open(io.BytesIO(content), formats=_REFERENCE_FORMATS) as image,
+    ):
+        if image.width * image.height > REFERENCE_PIXELS:
+            raise BadImage(too_large)
+        if image.format == "PNG" and b"IEND" not in content:
+            raise BadImage("The picture is cut off.")
+        # A JPEG can be decoded at a half, a quarter or an eighth, which saves most of the work.
+        image.draft(None, (REFERENCE_SIDE, REFERENCE_SIDE))
+        image.load()
+        direct = image.mode in _SHRINK and "transparency" not in image.info
+        small = _within(image if direct else _simple(image), REFERENCE_SIDE)
+        ImageOps.exif_transpose(small, in_place=True)
+        plain = _simple(_in_srgb(small))
+    plain.info = {}
+    return plain
+
+
 def miniature(picture: Image.Image) -> Image.Image:
     """Return all of the picture within 200 x 200 pixels, the rest of them white."""
     width, height = picture.size
@@ -101,14 +143,33 @@ def miniature(picture: Image.Image) -> Image.Image:
     return paper
 
 
+def _within(image: Image.Image, side: int) -> Image.Image:
+    """Return the picture at most `side` pixels wide and high, with what it says of itself."""
+    scale = min(1.0, side / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.info = dict(image.info)
+    return small
+
+
 @contextmanager
-def _blaming(sentence: str) -> Iterator[None]:
+def _pixels(most: int) -> Iterator[None]:
+    """Let Pillow open pictures of up to `most` pixels meanwhile; this process does one thing at a time."""
+    usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
+
+
+@contextmanager
+def _blaming(sentence: str, too_large: str = "The picture is too large.") -> Iterator[None]:
     try:
         yield
     except BadImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage("The picture is too large.") from error
+        raise BadImage(too_large) from error
     except _COMPLAINTS as error:
         raise BadImage(sentence) from error
 

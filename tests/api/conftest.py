@@ -5,6 +5,7 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from app import config, runtime
 from app.api import create_app, deps, limits
+from app.api.live import watchers
 from app.config import Settings
 from app.domain.failure import Failure, FailureKind
 from app.domain.verdict import Completed, Stored
@@ -52,12 +54,14 @@ def _application(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def client(_application: Flask, rt: Runtime) -> FlaskClient:
+def client(_application: Flask, rt: Runtime) -> Iterator[FlaskClient]:
     """The one application with this test's tools, knowing nobody, its limits counted in Redis."""
     deps.install(_application, rt)
+    watchers.install(_application, rt)
     _application.extensions["atelier.trusted"].clear()
     limits.limiter.init_app(_application)
-    return _application.test_client()
+    yield _application.test_client()
+    _application.extensions[watchers.EXTENSION].close()
 
 
 @pytest.fixture
@@ -185,9 +189,9 @@ class Studio:
         claim = self._board.claim_one()
         assert claim.request_id == request_id
         with self._rt.db.once() as tx:
-            attempt = attempts.intend(tx, claim, provider, f"{provider}-1")
-        assert attempt is not None
-        return claim, attempt
+            begun = attempts.intend(tx, claim, provider, f"{provider}-1")
+        assert begun is not None
+        return claim, begun.id
 
     def complete(self, request_id: str, content: bytes | None = None) -> bytes:
         """Complete the request with a picture; return its bytes."""
@@ -196,7 +200,7 @@ class Studio:
     def settle(self, claim: Claim, attempt: int, *, content: bytes | None = None) -> bytes:
         content = content or picture()
         files = (self.store("image", content), self.store("thumbnail", content[:-1] + b"T"))
-        done = Completed("fake", "fake-1", 7, files, 0.25)
+        done = Completed("fake", "fake-1", 7, files, Decimal("0.25"))
         with self._rt.db.begin() as tx:
             assets.keep(tx, files)
             assert settle.apply(tx, claim, attempt, done, retry_base=0.1, rng=random.Random(0))
@@ -204,7 +208,7 @@ class Studio:
 
     def fail(self, request_id: str, message: str = "The provider does not draw this.") -> None:
         claim, attempt = self.begin(request_id)
-        why = Failure(FailureKind.CONTENT_POLICY, message)
+        why = Failure(FailureKind.POLICY_INPUT, message)
         with self._rt.db.begin() as tx:
             assert settle.fail(tx, claim, attempt, why)
 

@@ -4,15 +4,17 @@ A route that is not in the table fails a test, so that none can be forgotten.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from app.services import access
+from app.domain import doorbell
+from app.services import access, upload, webhooks
 from app.services.identity import Who
-from tests.api.conftest import BASE, ORDER
+from tests.api.conftest import BASE, ORDER, picture
+from tests.conftest import SECRET
 
 GOOD = 200
 # What each kind of route answers to nobody, another client, a viewer, an operator, an administrator, its owner.
@@ -27,7 +29,11 @@ POLICIES = {
     "refresh token": (401, 401, 401, 401, 401, 401),
 }
 PEOPLE = ("nobody", "other", "viewer", "operator", "admin", "owner")
-V, A = BASE, "/api/auth"
+V, A, W = BASE, "/api/auth", "/api/webhooks"
+# Nobody listens there, which is told at once.
+HOOK = "http://127.0.0.1:1/hook"
+OWED = """SELECT max(id) FROM webhook_deliveries
+WHERE endpoint_id = (SELECT id FROM webhook_endpoints ORDER BY created_at DESC LIMIT 1)"""
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,24 @@ class Route:
     body: Any = None
     good: int = GOOD
     values: dict[str, str] = field(default_factory=dict)
+    sends_a_picture: bool = False
+    query: str = ""
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        if self.sends_a_picture:
+            return {"data": picture(), "content_type": "image/webp"}
+        return {"json": self.body}
 
 
 def _of(thing: str, policy: str = "own") -> Route:
     """A route of one of alice's things, which `World` makes."""
     return Route(policy, values={"request_id": thing, "batch_id": thing})
+
+
+def _webhook(body: Any = None, good: int = GOOD) -> Route:
+    """A route of one of alice's webhooks, or of something that failed to reach it."""
+    return Route("own", body, good, values={"endpoint_id": "webhook", "delivery_id": "delivery"})
 
 
 TABLE = {
@@ -53,9 +72,15 @@ TABLE = {
     ("GET", "/health"): Route("public"),
     ("GET", "/api/health"): Route("public"),
     ("GET", "/files/<token>"): Route("public", values={"token": "signed"}),
+    ("POST", f"{doorbell.PATH}/<name>/<token>"): Route(
+        "public", body={}, good=202, values={"name": "provider", "token": "bell"}
+    ),
     ("POST", f"{A}/token"): Route("public", body={"username": "Carol", "password": "correct horse battery"}),
     ("GET", "/metrics"): Route("figures"),
     ("GET", f"{V}/queue/status"): Route("anybody"),
+    # What may be watched has rules of its own: tests/live.
+    ("GET", f"{V}/events"): Route("anybody", good=400),
+    ("POST", f"{A}/ws-ticket"): Route("anybody"),
     ("POST", f"{A}/revoke"): Route("anybody", body={}),
     ("POST", f"{A}/refresh"): Route("refresh token"),
     ("GET", f"{A}/users"): Route("admin"),
@@ -63,11 +88,18 @@ TABLE = {
     ("PATCH", f"{A}/users/<uuid:user_id>"): Route(
         "admin", body={"role": "client"}, values={"user_id": "bystander"}
     ),
+    ("PUT", f"{A}/users/<uuid:user_id>/budget"): Route(
+        "admin", body={"daily": 5}, values={"user_id": "bystander"}
+    ),
+    ("GET", f"{V}/costs"): Route("usual"),
+    ("GET", f"{V}/budget"): Route("usual"),
     ("GET", f"{A}/keys"): Route("usual"),
     ("POST", f"{A}/keys"): Route("usual", body={"name": "k"}, good=201),
     ("DELETE", f"{A}/keys/<uuid:key_id>"): Route("own or admin", values={"key_id": "key"}),
     ("POST", f"{V}/submit"): Route("usual", body=ORDER),
     ("POST", f"{V}/batch"): Route("usual", body={"requests": [ORDER]}),
+    ("POST", f"{V}/uploads"): Route("usual", good=201, sends_a_picture=True),
+    ("GET", f"{V}/uploads/<upload_id>"): Route("own", values={"upload_id": "upload"}),
     ("GET", f"{V}/requests"): Route("usual"),
     ("GET", f"{V}/status/<request_id>"): _of("queued"),
     ("DELETE", f"{V}/cancel/<request_id>"): _of("queued"),
@@ -82,6 +114,18 @@ TABLE = {
     ("GET", f"{V}/batch/<batch_id>/archive"): _of("batch"),
     ("DELETE", f"{V}/batch/<batch_id>"): _of("batch"),
     ("POST", f"{V}/batch/<batch_id>/retry-failed"): _of("batch"),
+    ("POST", W): Route("usual", body={"url": HOOK}, good=201),
+    ("GET", W): Route("usual"),
+    ("GET", f"{W}/<endpoint_id>"): _webhook(),
+    ("PATCH", f"{W}/<endpoint_id>"): _webhook({"enabled": False}),
+    ("DELETE", f"{W}/<endpoint_id>"): _webhook(),
+    ("POST", f"{W}/<endpoint_id>/rotate"): _webhook({}),
+    ("POST", f"{W}/<endpoint_id>/ping"): _webhook(),
+    ("POST", f"{W}/<endpoint_id>/replay"): _webhook({"since": "2026-01-01T00:00:00Z"}, good=202),
+    ("GET", f"{W}/<endpoint_id>/deliveries"): _webhook(),
+    ("GET", f"{W}/<endpoint_id>/deliveries/<delivery_id>"): _webhook(),
+    ("POST", f"{W}/<endpoint_id>/deliveries/<delivery_id>/replay"): _webhook(good=202),
+    ("GET", "/api/test-backend-connection"): Route("usual", query=f"?url={HOOK}"),
 }
 ROUTES = [pytest.param(method, rule, route, id=f"{method} {rule}") for (method, rule), route in TABLE.items()]
 
@@ -95,6 +139,7 @@ def people(alice, bob, viewer, operator, admin) -> dict[str, Who | None]:
 def fill(rt, board, studio, person, call, alice) -> Callable[[Route, str], str]:
     """Return a function that makes alice's things and puts their names into a rule."""
     names = iter(range(100))
+    rt.settings = replace(rt.settings, webhook_allow_private=True)
 
     def _batch() -> str:
         batch, [request] = board.put_batch(alice, 1, 1)
@@ -115,6 +160,12 @@ def fill(rt, board, studio, person, call, alice) -> Callable[[Route, str], str]:
         shown = call(alice, "GET", f"status/{_completed()}").json
         return str(shown["result"]["imageUrl"]).rpartition("/")[2]
 
+    def _delivery() -> str:
+        """Have something fail of which the newest webhook could not be told."""
+        _failed()
+        board.do(f"UPDATE webhook_deliveries SET state = 'failed', ended_at = now() WHERE id = ({OWED})")
+        return str(board.scalar(OWED))
+
     makers: dict[str, Callable[[], str]] = {
         "queued": lambda: board.put_one(alice),
         "failed": _failed,
@@ -123,7 +174,12 @@ def fill(rt, board, studio, person, call, alice) -> Callable[[Route, str], str]:
         "signed": _signed,
         "picture": lambda: "image",
         "stylesheet": lambda: "swagger-ui.css",
+        "provider": lambda: "fake",
+        "bell": lambda: doorbell.token(SECRET, "fake"),
         "bystander": lambda: str(person(f"bystander-{next(names)}").user_id),
+        "upload": lambda: upload.receive(rt, alice, picture()).id,
+        "webhook": lambda: webhooks.create(rt, alice, url=HOOK, events=None, description=None).id,
+        "delivery": _delivery,
         "key": lambda: str(access.add_key(rt, "test", alice.user_id, "k")[0]),
     }
 
@@ -133,7 +189,7 @@ def fill(rt, board, studio, person, call, alice) -> Callable[[Route, str], str]:
                 if placeholder in rule:
                     rule = rule.replace(placeholder, makers[thing]())
         assert "<" not in rule
-        return rule
+        return rule + route.query
 
     return act
 
@@ -143,6 +199,7 @@ def _rules(client: FlaskClient) -> set[tuple[str, str]]:
         (method, str(rule))
         for rule in client.application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.websocket
     }
 
 
@@ -157,7 +214,7 @@ def test_who_may_and_who_may_not(call, people, fill, everything, rt, method, rul
     for name, expected in zip(PEOPLE, POLICIES[route.policy], strict=True):
         path = fill(route, rule)
         before = everything()
-        answer = call(people[name], method, path, json=route.body)
+        answer = call(people[name], method, path, **route.sent)
         assert answer.status_code == (route.good if expected == GOOD else expected), (name, answer.text)
         if expected != GOOD:
             assert everything() == before, f"{name} changed something"
@@ -191,12 +248,12 @@ OWNED = [param for param in ROUTES if param.values[2].policy.startswith("own")]
 @pytest.mark.parametrize(("method", "rule", "route"), OWNED)
 def test_a_foreign_thing_looks_like_one_that_is_not_there(call, fill, bob, method, rule, route):
     unknown = rule
-    for part in ("<request_id>", "<batch_id>"):
+    for part in ("<request_id>", "<batch_id>", "<upload_id>", "<endpoint_id>", "<delivery_id>"):
         unknown = unknown.replace(part, "vga_1_nothing")
     unknown = unknown.replace("<uuid:key_id>", "00000000-0000-4000-8000-000000000000").replace(
         "<role>", "image"
     )
-    foreign, missing = call(bob, method, fill(route, rule)), call(bob, method, unknown)
+    foreign, missing = (call(bob, method, path, **route.sent) for path in (fill(route, rule), unknown))
     assert foreign.status_code == missing.status_code == 404
     assert {**foreign.json, "traceId": ""} == {**missing.json, "traceId": ""}
 

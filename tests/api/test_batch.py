@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,8 @@ class TestCreate:
 
     def test_a_dry_run_tells_the_cost_of_all_and_writes_nothing(self, post, rt, everything):
         rt.__dict__["providers"] = {"cheap": Scripted("cheap", price=0.5), "dear": Scripted("dear", price=2)}
+        rt.settings = replace(rt.settings, providers=("cheap", "dear"))
+        rt.settings = replace(rt.settings, providers=("cheap", "dear"))
         before = everything()
         answer = post(items(3), "?dryRun=true")
         assert (answer.json["total"], answer.json["dryRun"]) == (3, True)
@@ -153,7 +156,9 @@ class TestRefused:
             ({"maxConcurrent": "5"}, "batchOptions.maxConcurrent"),
             ({"priority": "asap"}, "batchOptions.priority"),
             ({"onDuplicate": "maybe"}, "batchOptions.onDuplicate"),
-            ({"webhookUrl": "https://example.com"}, "batchOptions.webhookUrl"),
+            ({"webhookUrl": "http://example.com"}, "batchOptions.webhookUrl"),
+            ({"webhookUrl": "https://10.0.0.1"}, "batchOptions.webhookUrl"),
+            ({"webhookUrl": ""}, "batchOptions.webhookUrl"),
         ],
     )
     def test_bad_options_are_named(self, post, board, options, field):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.verdict import Waiting
+from app.domain.work import Work
 from app.providers.base import Billing
 from app.queue import attempts, settle
 
@@ -57,10 +58,11 @@ def test_a_running_one_is_cancelled_at_the_provider_by_its_handle(cancel, submit
     request = submit(alice)
     claim, attempt = studio.begin(request)
     with board.db.begin() as tx:
-        attempts.accept(tx, attempt, claim, {"task": "t-1", "provider": "fake"})
-        settle.snooze(tx, claim, attempt, Waiting({"task": "t-1", "provider": "fake"}, 60))
+        work = Work("fake", attempt, {"task": "t-1"})
+        attempts.accept(tx, claim, work, None)
+        settle.snooze(tx, claim, attempt, Waiting(work, 60))
     assert cancel(request).json["billing"] == "stopped"
-    assert fake.cancelled == [{"task": "t-1", "provider": "fake"}]
+    assert fake.cancelled == [{"task": "t-1"}]
 
 
 def test_a_claimed_one_whose_provider_was_not_called_yet_asks_no_provider(cancel, submit, fake, board, alice):

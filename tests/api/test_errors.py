@@ -1,6 +1,8 @@
 """Every error is one object with all its fields, and says nothing of what is inside [contract 0, RFC 9457]."""
 
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from http import HTTPStatus
 
 import pytest
@@ -22,7 +24,7 @@ def whole(answer, status, code):
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
     body = answer.json
-    assert MUST <= body.keys() <= MUST | {"errors"}
+    assert MUST <= body.keys() <= MUST | {"errors", "budget"}
     assert (body["status"], body["code"], body["title"]) == (status, code, HTTPStatus(status).phrase)
     assert body["detail"] == body["error"] == body["message"] != ""
     assert body["type"] == f"/docs#error-{code.replace('_', '-')}"
@@ -63,6 +65,20 @@ def crash(monkeypatch):
     return act
 
 
+SAID = {
+    house.Invalid: house.FieldFault("a", "b"),
+    house.OverBudget: house.Refusal(
+        house=True,
+        period="day",
+        limit=Decimal(5),
+        left=Decimal(1),
+        needed=Decimal(2),
+        resets_at=datetime.now(UTC),
+        seconds=60,
+    ),
+}
+
+
 class TestEveryCode:
     def test_400(self, call, alice):
         whole(call(alice, "POST", "submit", json={}), 400, "validation_failed")
@@ -95,7 +111,7 @@ class TestEveryCode:
 
     def test_413(self, call, alice):
         whole(
-            call(alice, "POST", "submit", data=b"x" * (1 << 20 | 1), content_type="application/json"),
+            call(alice, "POST", "/api/auth/keys", data=b"x" * (1 << 20 | 1), content_type="application/json"),
             413,
             "body_too_large",
         )
@@ -139,7 +155,7 @@ class TestEveryCode:
         "kind", [kind for kind in house.HouseError.__subclasses__() if kind.__module__ == house.__name__]
     )
     def test_each_house_error_has_its_own_status(self, call, crash, alice, kind):
-        crash(kind(house.FieldFault("a", "b")) if kind is house.Invalid else kind("what people read"))
+        crash(kind(SAID.get(kind, "what people read")))
         answer = call(alice, "GET", "requests")
         assert 400 <= answer.status_code < 500 or kind is house.Unavailable
         whole(answer, answer.status_code, kind.code)

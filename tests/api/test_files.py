@@ -6,8 +6,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from app.api import links
-from app.services import access
+from app.services import access, links
 from tests.api.conftest import BASE
 from tests.conftest import SECRET
 

@@ -60,7 +60,7 @@ class TestDocument:
     def test_every_route_has_its_good_answer_and_its_errors(self, operations):
         for name, (operation, _) in operations.items():
             answers = operation["responses"]
-            assert answers.keys() & {"200", "201"}, name
+            assert answers.keys() & {"101", "200", "201", "202"}, name
             assert "default" in answers, name
             if operation.get("security") != []:
                 assert {"401", "403", "429"} <= answers.keys(), name
@@ -97,9 +97,11 @@ class TestDocument:
         ("name", "wanted"),
         [
             (("POST", f"{BASE}/submit"), {"dryRun"}),
-            (("POST", f"{BASE}/batch"), {"dryRun", "priority", "maxConcurrent", "onDuplicate"}),
+            (("POST", f"{BASE}/batch"), {"dryRun", "priority", "maxConcurrent", "onDuplicate", "webhookUrl"}),
             (("GET", f"{BASE}/status/{{request_id}}"), {"wait", "imageData"}),
             (("GET", f"{BASE}/requests/{{request_id}}/events"), {"after"}),
+            (("GET", "/api/webhooks/{endpoint_id}/deliveries"), {"status", "limit", "cursor"}),
+            (("GET", "/api/test-backend-connection"), {"endpointId", "url"}),
         ],
     )
     def test_what_may_stand_in_the_query_is_told(self, operations, name, wanted):

@@ -8,6 +8,7 @@ from sqlalchemy import event, text
 from app.domain.failure import Failure, FailureKind
 from app.domain.retry import RetryIn
 from app.domain.verdict import Waiting
+from app.domain.work import Work
 from app.providers.base import Health, HealthState
 from app.queue import settle
 from app.queue.board import Snapshot
@@ -53,11 +54,11 @@ class TestFigures:
         studio.begin(running)
         claim, attempt = studio.begin(polled)
         with board.db.begin() as tx:
-            settle.snooze(tx, claim, attempt, Waiting({"provider": "fake"}, 60))
+            settle.snooze(tx, claim, attempt, Waiting(Work("fake", 1, {}), 60))
         claim, attempt = studio.begin(retried)
         with board.db.begin() as tx:
             why = Failure(FailureKind.UNAVAILABLE, "away")
-            settle.retry(tx, claim, attempt, why, RetryIn(60, refund=False))
+            settle.retry(tx, claim, attempt, why, RetryIn(60))
         board.put(bob, 2, priority="low")
         board.put_batch(alice, 5, 2, priority="high")
         shown = status()

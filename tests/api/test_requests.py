@@ -8,6 +8,7 @@ from app.clock import iso
 from app.domain.failure import Failure, FailureKind
 from app.domain.retry import RetryIn
 from app.domain.verdict import Waiting
+from app.domain.work import Work
 from app.providers.base import Health, HealthState
 from app.queue import progress, settle
 from app.services import health
@@ -106,7 +107,7 @@ class TestExplain:
         claim, attempt = studio.begin(request)
         why = Failure(FailureKind.RATE_LIMITED, "The provider asks for patience.")
         with board.db.begin() as tx:
-            settle.retry(tx, claim, attempt, why, RetryIn(60, refund=True))
+            settle.retry(tx, claim, attempt, why, RetryIn(60))
         told = explain(request)
         assert told["place"] == "delayed"
         assert told["reasons"][0].startswith("fake: The provider asks for patience.; it is tried again at 20")
@@ -131,7 +132,7 @@ class TestExplain:
         request = submit(alice)
         claim, attempt = studio.begin(request)
         with board.db.begin() as tx:
-            settle.snooze(tx, claim, attempt, Waiting({"provider": "fake"}, 60))
+            settle.snooze(tx, claim, attempt, Waiting(Work("fake", 1, {}), 60))
         told = explain(request)
         assert told["place"] == "waiting"
         assert told["reasons"][0].startswith("The provider works on it; it is asked again at 20")
@@ -151,7 +152,8 @@ class TestExplain:
         studio.complete(request)
         [hop] = explain(request)["hops"]
         assert hop.keys() == {
-            "attempt", "provider", "model", "state", "code", "message", "cost", "startedAt", "endedAt", "seconds"
+            "attempt", "provider", "model", "state", "code", "message", "cost", "startedAt", "endedAt", "seconds",
+            "adapted", "estimate", "charged",
         }  # fmt: skip
         assert (hop["state"], hop["cost"]) == ("done", 0.25)
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.domain.failure import Failure, FailureKind
 from app.domain.verdict import Waiting
+from app.domain.work import Work
 from app.queue import progress, settle
 from tests.api.conftest import picture
 
@@ -99,7 +100,7 @@ def test_a_failed_request_shows_why_and_keeps_its_progress(look, submit, studio,
     claim, attempt = studio.begin(request)
     with board.db.begin() as tx:
         progress.report(tx, claim, 70, "drawing")
-        failure = Failure(FailureKind.CONTENT_POLICY, "The provider does not draw this.")
+        failure = Failure(FailureKind.POLICY_INPUT, "The provider does not draw this.")
         settle.fail(tx, claim, attempt, failure)
     shown = look(request)
     assert shown["error"] == {
@@ -119,7 +120,7 @@ def test_progress_never_falls_over_stages_polls_and_retries(look, submit, studio
             progress.report(tx, claim, percent, f"at {percent}")
         seen.append(look(request)["progress"])
     with board.db.begin() as tx:
-        settle.snooze(tx, claim, attempt, Waiting({}, 60, 5, "polling"))
+        settle.snooze(tx, claim, attempt, Waiting(Work("fake", 1, {}), 60, 5, "polling"))
     seen.append(look(request)["progress"])
     assert seen == [30, 30, 60, 60, 60]
 

@@ -2,14 +2,15 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from pytest_httpserver import HTTPServer
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from app.cli import main
 from app.cli.site import Site
@@ -70,19 +71,76 @@ def key(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> str:
     return "a key of the tests"
 
 
+@pytest.fixture
+def live() -> Iterator["Live"]:
+    """A service whose streams stay open, beside which it answers."""
+    with HTTPServer(threaded=True) as server:
+        service = Live(server)
+        yield service
+        service.over.set()
+
+
+class Live:
+    """`over` ends its streams; `gone` is set once one of them was left."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.server = server
+        self.over = Event()
+        self.gone = Event()
+
+    def hold(self, path: str, *messages: dict[str, Any]) -> None:
+        """Answer `path` with a stream that tells these and goes on."""
+        self.server.expect_request(path).respond_with_handler(
+            lambda _: Response(self._told(messages), content_type="text/event-stream")
+        )
+
+    def _told(self, messages: tuple[dict[str, Any], ...]) -> Iterator[str]:
+        try:
+            yield from map(_event, messages)
+            while not self.over.wait(0.05):
+                yield ": still here\n\n"
+        finally:
+            self.gone.set()
+
+
+def stream(*messages: dict[str, Any]) -> Response:
+    """A stream that tells these, and ends."""
+    told = "retry: 3000\n\n: still here\n\n" + "".join(map(_event, messages))
+    return Response(told, content_type="text/event-stream")
+
+
+def _event(message: dict[str, Any]) -> str:
+    number = f"id: {message['seq']}\n" if "seq" in message else ""
+    return f"{number}data: {json.dumps(message)}\n\n"
+
+
+def snapshot(**shown: Any) -> dict[str, Any]:
+    """How a request stands, as its stream begins."""
+    data = state(**shown)
+    return {"type": "snapshot", "requestId": data["requestId"], "seq": 1, "data": data}
+
+
+def update(event: str, seq: int, **data: Any) -> dict[str, Any]:
+    at = "2026-01-01T00:00:00Z"
+    return {"type": "update", "requestId": "vga_1", "event": event, "seq": seq, "data": data, "at": at}
+
+
 def problem(status: int, detail: str, **more: Any) -> Response:
     body = {"status": status, "detail": detail, "code": "x", "traceId": "t", **more}
     return Response(json.dumps(body), status, content_type="application/problem+json")
 
 
-def one_by_one(httpserver: HTTPServer, path: str, *bodies: dict[str, Any]) -> None:
+def one_by_one(httpserver: HTTPServer, path: str, *answers: dict[str, Any] | Response) -> None:
     """Answer the requests for `path` with these, and the last one again."""
-    left = list(bodies)
-    httpserver.expect_request(path).respond_with_handler(
-        lambda _: Response(
-            json.dumps(left.pop(0) if len(left) > 1 else left[0]), content_type="application/json"
-        )
-    )
+    left = list(answers)
+
+    def answer(_request: Request) -> Response:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, Response):
+            return found
+        return Response(json.dumps(found), content_type="application/json")
+
+    httpserver.expect_request(path).respond_with_handler(answer)
 
 
 def state(request_id: str = "vga_1", status: str = "queued", **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from app.cli import batch as module
 from app.cli import watch
-from tests.cli.conftest import one_by_one, problem
+from tests.cli.conftest import one_by_one, problem, stream
 
 BATCH = "/api/visual-generation/batch"
 LINES = b"".join(
@@ -16,7 +16,9 @@ LINES = b"".join(
 
 @pytest.fixture(autouse=True)
 def accepted(key, httpserver, monkeypatch):
-    monkeypatch.setattr(watch, "_BATCH_PAUSE", 0.01)
+    monkeypatch.setattr(watch, "_PAUSE", 0.01)
+    begun = {"type": "snapshot", "batchId": "vgb_1", "data": {"requests": [], "more": False}}
+    httpserver.expect_request(watch.EVENTS).respond_with_response(stream(begun))
     httpserver.expect_request(BATCH, method="POST").respond_with_json({"batchId": "vgb_1"})
 
 

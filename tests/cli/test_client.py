@@ -8,8 +8,9 @@ import time
 import pytest
 from werkzeug import Response
 
+from app.cli import client as module
 from app.cli.client import Client, NoAnswer, Refused
-from tests.cli.conftest import problem
+from tests.cli.conftest import problem, stream
 
 
 @pytest.fixture
@@ -173,3 +174,91 @@ def test_a_body_is_sent_as_json(client, httpserver):
     httpserver.expect_request("/a").respond_with_json({})
     client.post("/a", {"prompt": "Käse"})
     assert json.loads(httpserver.log[0][0].data) == {"prompt": "Käse"}
+
+
+class TestAStream:
+    def test_its_messages_are_given_in_order_and_nothing_else_of_it(self, client, httpserver):
+        httpserver.expect_request("/s", query_string="topic=queue").respond_with_response(
+            stream({"n": 1, "seq": 7}, {"n": 2, "words": "Käse\n\ndata: {}"}, {"n": 3})
+        )
+        assert [message["n"] for message in client.messages("/s", topic="queue")] == [1, 2, 3]
+        assert httpserver.log[0][0].headers["Accept"] == "text/event-stream"
+
+    def test_a_message_is_given_as_it_comes_and_none_where_none_does(self, live, monkeypatch):
+        monkeypatch.setattr(module, "_MOMENT", 0.05)
+        live.hold("/s", {"n": 1}, {"n": 2})
+        messages = Client(live.server.url_for("/"), dict).messages("/s")
+        told = filter(None, messages)
+        assert [next(told), next(told)] == [{"n": 1}, {"n": 2}]
+        assert next(messages) is None
+        live.over.set()
+        assert set(messages) <= {None}
+
+    def test_who_leaves_it_leaves_at_once_and_for_good(self, live):
+        live.hold("/s", {"n": 1})
+        messages = Client(live.server.url_for("/"), dict).messages("/s")
+        assert next(messages) == {"n": 1}
+        began = time.monotonic()
+        messages.close()
+        assert time.monotonic() - began < 0.5
+        assert live.gone.wait(10)
+
+    def test_one_that_says_nothing_any_more_ends(self, live, monkeypatch):
+        monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.2)
+        live.server.expect_request("/s").respond_with_handler(
+            lambda _: Response(silent(), content_type="text/event-stream")
+        )
+
+        def silent():
+            yield 'data: {"n": 1}\n\n'
+            live.over.wait(30)
+
+        began = time.monotonic()
+        assert list(Client(live.server.url_for("/"), dict).messages("/s")) == [{"n": 1}]
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_one_that_breaks_off_ends_without_the_half_message(self, client, httpserver, chunked):
+        cut, half = stream({"n": 1}), b'data: {"n": '
+        if chunked:
+            cut.headers["Transfer-Encoding"] = "chunked"
+            cut.data = b"%x\r\n%b\r\n" % (len(cut.data), cut.data) + b"99\r\n" + half
+        else:
+            cut.data += half
+        httpserver.expect_request("/s").respond_with_response(cut)
+        assert list(client.messages("/s")) == [{"n": 1}]
+
+    def test_one_may_be_long_and_no_message_of_it_without_end(self, client, httpserver, monkeypatch):
+        monkeypatch.setattr(module, "_LARGEST_MESSAGE", 2000)
+        monkeypatch.setattr(module, "_CHUNK", 500)
+        small = [{"n": n, "words": "x" * 1000} for n in range(10)]
+        httpserver.expect_request("/s").respond_with_response(stream(*small, {"words": "y" * 5000}))
+        found = []
+        with pytest.raises(NoAnswer, match="too large"):
+            found.extend(client.messages("/s"))
+        assert found == small
+
+    def test_where_there_is_nothing_to_tell_it_is_empty(self, client, httpserver):
+        httpserver.expect_request("/s").respond_with_response(Response(status=204))
+        assert list(client.messages("/s")) == []
+
+    @pytest.mark.parametrize("status", [401, 404, 429])
+    def test_one_that_is_refused_does_not_begin(self, client, httpserver, status):
+        httpserver.expect_request("/s").respond_with_response(problem(status, "No."))
+        with pytest.raises(Refused) as raised:
+            next(client.messages("/s"))
+        assert raised.value.status == status
+
+    def test_a_refused_token_is_renewed_once(self, httpserver):
+        given = iter(["old", "new"])
+        client = Client(httpserver.url_for("/"), lambda: {"Authorization": f"Bearer {next(given)}"})
+        old, new = ({"Authorization": f"Bearer {token}"} for token in ("old", "new"))
+        httpserver.expect_request("/s", headers=old).respond_with_response(problem(401, "Invalid token"))
+        httpserver.expect_request("/s", headers=new).respond_with_response(stream({"n": 1}))
+        assert list(client.messages("/s")) == [{"n": 1}]
+
+    @pytest.mark.parametrize("answer", [{"a": 1}, "<html>Bad gateway</html>"])
+    def test_what_is_no_stream_is_no_answer(self, client, httpserver, answer):
+        httpserver.expect_request("/s").respond_with_json(answer)
+        with pytest.raises(NoAnswer):
+            next(client.messages("/s"))

@@ -155,6 +155,14 @@ def test_a_redis_that_forgets_at_a_restart_is_doubtful():
     assert broker._log({"aof_enabled": 0}).mark is Mark.DOUBT
 
 
+def test_webhooks_that_may_reach_this_network_are_doubtful(atelier, at_work, monkeypatch):
+    monkeypatch.setenv("WEBHOOK_ALLOW_PRIVATE", "true")
+    result = atelier("doctor")
+    assert "! webhooks: they may go to private addresses" in result.stdout
+    assert "WEBHOOK_ALLOW_PRIVATE" in result.stdout
+    assert result.exit_code == 0
+
+
 @pytest.mark.parametrize("shown", ["a" * 64, "change-me" * 4, "0123456789" * 4])
 def test_a_secret_that_is_long_and_weak_is_doubtful(shown):
     finding = machine.secret(shown)

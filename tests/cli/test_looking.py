@@ -1,9 +1,10 @@
-"""`atelier status`, `cancel` and `queue`, against a service that answers as the test says."""
+"""`atelier status`, `explain`, `cancel` and `queue`, against a service that answers as the test says."""
 
 import pytest
 
-from app.cli import queue as module
-from tests.cli.conftest import problem, state
+from app.cli import watch
+from app.cli.client import Client
+from tests.cli.conftest import problem, state, stream
 
 BASE = "/api/visual-generation"
 SUMMARY = {
@@ -95,6 +96,24 @@ def test_an_id_is_never_part_of_the_address(atelier, httpserver):
     assert "x" not in httpserver.log[0][0].args
 
 
+def test_a_story_is_told_hop_by_hop(atelier, httpserver):
+    hops = [
+        {"attempt": 1, "state": "failed", "seconds": 0.25, "adapted": ["1024x576 -> 16:9"]},
+        {"attempt": 1, "state": "skipped", "seconds": 0.0, "adapted": []},
+        {"attempt": 1, "state": "running", "seconds": None, "adapted": []},
+    ]
+    story = ["stability: provider unavailable", "gemini: not asked: auth failed", "replicate: at work"]
+    told = {"reasons": ["A worker is at it."], "hops": hops, "story": story}
+    httpserver.expect_request(f"{BASE}/requests/vga_1/explain").respond_with_json(told)
+    assert atelier("explain", "vga_1").stdout.splitlines() == [
+        "A worker is at it.",
+        "  1  stability: provider unavailable (0.2 s)",
+        "       1024x576 -> 16:9",
+        "  1  gemini: not asked: auth failed",
+        "  1  replicate: at work",
+    ]
+
+
 def test_cancelling_says_what_it_costs(atelier, httpserver):
     httpserver.expect_request(f"{BASE}/cancel/vga_1", method="DELETE").respond_with_json(
         {"success": True, "billing": "not_started"}
@@ -129,14 +148,26 @@ def test_the_queue_is_shown_most_urgent_first(atelier, httpserver):
         assert words in shown
 
 
-def test_the_queue_is_looked_at_again_until_ctrl_c(atelier, httpserver, monkeypatch):
-    looks = iter([None, None])
+def test_the_queue_is_shown_as_it_changes_until_ctrl_c(atelier, httpserver, monkeypatch):
+    messages = Client.messages
 
-    def sleep(_seconds: float) -> None:
-        if next(looks, "over") == "over":
-            raise KeyboardInterrupt
+    def interrupted(*given, **topic):
+        yield from messages(*given, **topic)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    httpserver.expect_request(f"{BASE}/queue/status").respond_with_json(QUEUE)
-    assert atelier("queue", "--watch").exit_code == 0
-    assert len(httpserver.log) == 3
+    monkeypatch.setattr(Client, "messages", interrupted)
+    later = {**QUEUE, "queueLength": 777}
+    first = {"type": "snapshot", "topic": "queue", "data": QUEUE}
+    second = {"type": "update", "topic": "queue", "event": "queue-stats", "data": later}
+    httpserver.expect_request(watch.EVENTS).respond_with_response(stream(first, second))
+    result = atelier("queue", "--watch")
+    assert result.exit_code == 0
+    assert "777" in result.stdout
+    assert [request.args.to_dict() for request, _ in httpserver.log] == [{"topic": "queue"}]
+
+
+def test_a_queue_that_nobody_tells_of_is_exit_code_1(atelier, httpserver):
+    httpserver.expect_request(watch.EVENTS).respond_with_response(problem(403, "Not yours."))
+    result = atelier("queue", "--watch")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: Not yours.\n"

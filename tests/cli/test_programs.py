@@ -28,12 +28,13 @@ def test_web_becomes_gunicorn_from_wherever_it_is_called(atelier, started, becom
         "gunicorn",
         "wsgi:app",
         "--bind=0.0.0.0:80",
-        "--workers=3",
+        # One more than answer: the live one.
+        "--workers=4",
+        "--config=python:app.serving",
         "--threads=8",
         f"--chdir={PROJECT}",
     ):
         assert word in become["arguments"]
-    assert "--no-control-socket" in become["arguments"]
 
 
 def test_web_listens_on_this_machine_alone_where_nothing_is_said(atelier, started, become):

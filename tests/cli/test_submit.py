@@ -6,9 +6,10 @@ import json
 import pytest
 
 from app.cli import watch
-from tests.cli.conftest import one_by_one, problem, state
+from tests.cli.conftest import problem, snapshot, state, stream
 
 SUBMIT = "/api/visual-generation/submit"
+UPLOADS = "/api/visual-generation/uploads"
 STATUS = "/api/visual-generation/status/vga_1"
 FILE = "/api/visual-generation/requests/vga_1/files/image"
 PICTURE = b"a picture of a lighthouse"
@@ -16,14 +17,14 @@ PROMPT = "A lighthouse in a storm"
 
 
 @pytest.fixture(autouse=True)
-def accepted(key, httpserver, monkeypatch):
-    monkeypatch.setattr(watch, "_REQUEST_PAUSE", 0.01)
+def accepted(key, httpserver):
     httpserver.expect_request(SUBMIT, method="POST").respond_with_json({"requestId": "vga_1"})
 
 
 @pytest.fixture
 def ends(httpserver):
     def end(status: str, **more: object) -> None:
+        httpserver.expect_request(watch.EVENTS).respond_with_response(stream(snapshot(status=status)))
         httpserver.expect_request(STATUS).respond_with_json(state(status=status, **more))
 
     return end
@@ -93,6 +94,54 @@ def test_a_format_that_was_asked_for_wins_over_the_name(atelier, ends, httpserve
     assert sent(httpserver)["metadata"] == {"format": "webp"}
 
 
+class TestReferences:
+    @pytest.fixture
+    def uploads(self, httpserver):
+        httpserver.expect_request(UPLOADS, method="POST").respond_with_json({"uploadId": "vgu_1"}, status=201)
+
+    def test_a_file_is_uploaded_and_named(self, atelier, httpserver, uploads, key, tmp_path):
+        (tmp_path / "cat.png").write_bytes(PICTURE)
+        result = atelier("submit", PROMPT, "--reference", tmp_path / "cat.png")
+        assert (result.exit_code, result.stdout) == (0, "vga_1\n")
+        [upload, submit] = [request for request, _ in httpserver.log]
+        assert (upload.path, upload.data, upload.headers["X-API-Key"]) == (UPLOADS, PICTURE, key)
+        assert upload.content_type == "application/octet-stream"
+        assert json.loads(submit.data)["referenceImages"] == [{"upload": "vgu_1"}]
+
+    def test_an_address_is_passed_on_and_the_order_is_kept(self, atelier, httpserver, uploads, tmp_path):
+        (tmp_path / "cat.png").write_bytes(PICTURE)
+        words = ["https://example.com/a.png", tmp_path / "cat.png", "http://example.com/b.png"]
+        atelier("submit", PROMPT, *[word for one in words for word in ("--reference", one)])
+        assert json.loads(httpserver.log[-1][0].data)["referenceImages"] == [
+            {"url": "https://example.com/a.png"},
+            {"upload": "vgu_1"},
+            {"url": "http://example.com/b.png"},
+        ]
+
+    def test_what_cannot_be_read_is_said_before_anything_is_sent(self, atelier, httpserver, tmp_path):
+        (tmp_path / "cat.png").write_bytes(PICTURE)
+        result = atelier("submit", PROMPT, "--reference", tmp_path / "cat.png", "--reference", "nowhere.png")
+        assert result.exit_code == 2
+        assert "nowhere.png: No such file" in result.stderr
+        assert httpserver.log == []
+
+    def test_a_file_that_no_service_takes_is_not_sent(self, atelier, httpserver, tmp_path):
+        (tmp_path / "huge.png").write_bytes(bytes((10 << 20) + 1))
+        result = atelier("submit", PROMPT, "--reference", tmp_path / "huge.png")
+        assert result.exit_code == 2
+        assert "over 10 MB" in result.stderr
+        assert httpserver.log == []
+
+    def test_what_the_service_says_of_a_file_is_shown(self, atelier, httpserver, tmp_path):
+        faults = [{"field": "body", "message": "This is not a PNG, JPEG, WebP, GIF or AVIF picture."}]
+        httpserver.expect_request(UPLOADS).respond_with_response(problem(400, "Not valid.", errors=faults))
+        (tmp_path / "cat.txt").write_bytes(b"a cat")
+        result = atelier("submit", PROMPT, "--reference", tmp_path / "cat.txt")
+        assert result.exit_code == 1
+        assert "not a PNG" in result.stderr
+        assert [request.path for request, _ in httpserver.log] == [UPLOADS]
+
+
 def test_a_failed_request_is_exit_code_1_with_its_error(atelier, ends, tmp_path):
     ends("failed", error={"message": "The prompt was refused.", "code": "content", "retryable": False})
     result = atelier("submit", PROMPT, "--out", tmp_path / "x.webp")
@@ -138,8 +187,9 @@ def test_a_bad_prompt_is_said_with_the_fields_name(atelier, httpserver):
 
 
 def test_what_a_service_says_cannot_command_the_terminal(atelier, httpserver):
-    bad = state(status="in-progress", stage="\x1b[2J\x1b]0;owned\x07")
-    one_by_one(httpserver, STATUS, bad, state(status="completed", **completed()))
+    bad = snapshot(status="in-progress", stage="\x1b[2J\x1b]0;owned\x07")
+    httpserver.expect_request(watch.EVENTS).respond_with_response(stream(bad))
+    httpserver.expect_request(STATUS).respond_with_json(state(status="completed", **completed()))
     result = atelier("submit", PROMPT, "--watch")
     assert "owned" in result.stderr
     assert not {"\x1b", "\x07"} & set(result.output)

@@ -142,6 +142,7 @@ def test_the_doctor_is_all_green_beside_it(service, folder):
 def test_a_picture_is_asked_for_and_saved_beside_it(service, folder):
     result = run(folder, "submit", "A duck on a pond with lilies", "--out", "duck.png")
     assert (result.returncode, result.stdout) == (0, "duck.png\n"), result.stderr
+    assert result.stderr.endswith("\ncompleted\n")
     with Image.open(folder / "duck.png") as picture:
         assert picture.format == "PNG"
 

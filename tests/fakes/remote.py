@@ -7,7 +7,7 @@ The studio is an HTTP server in the test's process that keeps a ledger of every 
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,47 +15,44 @@ from typing import Any
 import requests
 
 from app.domain.failure import FailureKind
-from app.domain.vocabulary import Kind
+from app.domain.options import Options
+from app.domain.vocabulary import PICTURES
+from app.egress.sender import Egress
 from app.providers.base import (
     Accepted,
-    Billing,
     Context,
     Done,
     Health,
     HealthState,
+    Plan,
+    Provider,
     ProviderError,
-    Running,
     Task,
 )
 from tests.fakes.scripted import done, picture
 
 
-class Remote:
+class Remote(Provider):
     """The adapter: one POST per submit, whose body is the request's id."""
 
-    name = "fake"
-    model = "fake-1"
-    price = 0.0
-    kinds = frozenset(Kind)
+    kinds = PICTURES
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options, _egress: Egress, _model: str) -> None:
+        super().__init__(options, "fake-1")
         self._url = os.environ["FAKE_URL"]
 
-    def submit(self, task: Task, context: Context) -> Done | Accepted:
+    def plan(self, task: Task) -> Plan:
+        return Plan(task, self.model, {}, units={})
+
+    def submit(self, plan: Plan, context: Context) -> Done | Accepted:
         context.progress(10, "asking")
         try:
-            answer = requests.post(f"{self._url}/submit", data=task.request_id, timeout=60)
+            answer = requests.post(f"{self._url}/submit", data=plan.task.request_id, timeout=60)
         except requests.RequestException as err:
             raise ProviderError(FailureKind.UNAVAILABLE, "The provider can't be reached.") from err
         if answer.status_code != 200:
             raise ProviderError(FailureKind.UNAVAILABLE, "The provider is out of order.")
         return done(answer.content)
-
-    def poll(self, handle: Mapping[str, Any], context: Context) -> Done | Running:
-        raise ProviderError(FailureKind.PROTOCOL, "Nothing to ask after.")
-
-    def cancel(self, handle: Mapping[str, Any] | None) -> Billing:
-        return Billing.UNKNOWN
 
     def health(self) -> Health:
         return Health(HealthState.UP)

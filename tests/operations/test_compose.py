@@ -38,9 +38,9 @@ def test_a_worker_is_given_longer_to_stop_than_it_takes_to_drain():
 
 
 def test_the_web_server_is_given_longer_to_stop_than_gunicorn_takes():
-    from app.cli.programs import GRACE_SECONDS
+    from app.serving import graceful_timeout
 
-    assert seconds(SERVICES["web"]["stop_grace_period"]) > GRACE_SECONDS
+    assert seconds(SERVICES["web"]["stop_grace_period"]) > graceful_timeout
 
 
 def test_only_the_web_server_has_a_port_and_only_on_this_host():

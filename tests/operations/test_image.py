@@ -107,7 +107,10 @@ for name, value in {"DATABASE_URL": "postgresql://x@localhost/x", "REDIS_URL": "
     os.environ[name] = value
 import app.api, app.cli.programs, app.cli.backup, app.cli.migrate, migrations, workers.__main__, workers.sweeper, workers.tasks
 import app.providers.registry as registry
-registry.build(("sketch",), ())
+from app.domain.options import Options
+from app.egress.sender import Egress
+for name in registry.HOUSE:
+    registry.build({name: Options(name)}, Egress())
 print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("app", "workers", "migrations") and m.__file__]))
 """
 

@@ -8,13 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.domain.failure import Failure, FailureKind
-from app.domain.verdict import Completed, Failed, Released, Stored, Verdict, Waiting
+from app.domain.verdict import Completed, Failed, Postponed, Released, Stored, Verdict, Waiting
+from app.domain.work import Work
 from app.queue import admit, attempts, expire, lease, promote, rescue, settle
 from app.queue import cancel as cancelling
 from app.queue.cancel import Cancelled
 from app.queue.claim import Claim
 from tests.factories import Board
 
+WORK = Work("fake", 1, {"job": 1})
 DONE = Completed("fake", "fake-1", 7, ())
 RELEASED = Released()
 
@@ -24,7 +26,12 @@ def failed(kind: FailureKind = FailureKind.UNAVAILABLE, retry_after: float | Non
 
 
 def waiting(poll_in: float = 60.0, progress: int | None = None, stage: str | None = None) -> Waiting:
-    return Waiting({"provider": "fake", "job": 1}, poll_in, progress, stage)
+    return Waiting(WORK, poll_in, progress, stage)
+
+
+def postponed(seconds: float = 20.0, follows: str | None = None) -> Postponed:
+    failure = Failure(FailureKind.RATE_LIMITED, "It asks to slow down.", seconds)
+    return Postponed(failure, seconds, follows)
 
 
 def stored(digit: str = "a", role: str = "image") -> Stored:
@@ -41,17 +48,22 @@ def settle_as(
 
 def intend(board: Board, claimed: Claim, provider: str = "fake") -> int | None:
     with board.db.once() as tx:
-        return attempts.intend(tx, claimed, provider, "fake-1")
+        begun = attempts.intend(tx, claimed, provider, "fake-1")
+    return begun.id if begun else None
 
 
 def accept(board: Board, attempt_id: int, claimed: Claim) -> None:
     with board.db.once() as tx:
-        attempts.accept(tx, attempt_id, claimed, {"provider": "fake", "job": 1})
+        attempts.accept(tx, claimed, Work("fake", attempt_id, {"job": 1}), None)
 
 
 def resume(board: Board, claimed: Claim) -> int | None:
+    """Take over the call that the claim's work names."""
+    if claimed.handle is None:
+        return None
     with board.db.once() as tx:
-        return attempts.resume(tx, claimed)
+        begun = attempts.resume(tx, claimed, Work.of_json(claimed.handle).call_id)
+    return begun.id if begun else None
 
 
 def cancel(board: Board, request_id: str, owner_id: uuid.UUID | None = None) -> Cancelled | None:

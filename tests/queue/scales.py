@@ -13,7 +13,17 @@ from app.queue.claim import Claim
 from app.services.identity import Who
 from tests.factories import Board, new_request
 
-TABLES = ("generation_requests", "generation_queue", "queue_counters", "workers", "stats_minutes")
+TABLES = (
+    "generation_requests",
+    "generation_queue",
+    "queue_counters",
+    "workers",
+    "stats_minutes",
+    "assets",
+    "request_assets",
+    "attempts",
+    "flights",
+)
 
 
 class Plan:
@@ -118,7 +128,10 @@ def fill(
     expires_in: float | None = None,
     ended: float | None = None,
 ) -> None:
-    """Write requests, and the queue rows of those that are claimable. Times are in seconds from now or ago."""
+    """Write requests that have all failed once, and the queue rows of those that are claimable.
+
+    Times are in seconds from now or ago.
+    """
     tx.execute(text("SET LOCAL statement_timeout = 0"))
     tx.execute(
         _FILL,
@@ -132,6 +145,7 @@ def fill(
             "ended": ended,
         },
     )
+    tx.execute(_FILES, {"owner": owner.user_id})
 
 
 def _explain(db: Database, statement: Any, given: dict[str, Any]) -> Plan:
@@ -185,22 +199,36 @@ def _fenced(claimed: Claim) -> dict[str, Any]:
 
 
 def _settle_values(claimed: Claim) -> dict[str, Any]:
-    nothing = dict.fromkeys(("attempt_id", "kind", "message"))
-    return {**_fenced(claimed), **nothing, "cost": 0, "result": "{}", "files": "[]"}
+    nothing = dict.fromkeys(("attempt_id", "kind", "message", "provider_request"))
+    return {**_fenced(claimed), **nothing, "cost": 0, "charged": "no", "result": "{}", "files": "[]"}
 
 
 _FILL = text("""
 WITH made AS (
     INSERT INTO generation_requests (
         id, owner_id, type, prompt, priority, max_attempts, fair_tag, event_seq, status, due_at, expires_at,
-        started_at, completed_at)
+        started_at, completed_at, work_key)
     SELECT 'vga_1700000000000_' || :mark || lpad(n::text, 8, '0'), :owner, 'cover', 'A lighthouse in a storm',
         (ARRAY['low', 'normal', 'high', 'urgent'])[1 + n % 4], 3, n, 1, :status,
         now() + make_interval(secs => :due_in), now() + make_interval(secs => :expires_in),
-        now() - make_interval(secs => :ended), now() - make_interval(secs => :ended)
+        now() - make_interval(secs => :ended), now() - make_interval(secs => :ended), n::text
     FROM generate_series(1, :rows) AS n
     RETURNING id, priority_weight, fair_tag, place
+), called AS (
+    INSERT INTO attempts (request_id, attempt, fence, provider, model, state, started_at, ended_at)
+    SELECT id, 1, 1, 'fake', 'fake-1', 'failed', now() - interval '2 hours', now() - interval '2 hours' FROM made
 )
 INSERT INTO generation_queue (request_id, priority_weight, fair_tag)
 SELECT id, priority_weight, fair_tag FROM made WHERE place = 'ready' ORDER BY random()
+""")
+# Each request shows a file of its own.
+_FILES = text("""
+WITH made AS (
+    INSERT INTO assets (sha256, mime, bytes, width, height)
+    SELECT encode(sha256(convert_to(id, 'UTF8')), 'hex'), 'image/png', 10, 4, 4 FROM generation_requests
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO request_assets (request_id, role, sha256)
+SELECT id, 'image', encode(sha256(convert_to(id, 'UTF8')), 'hex') FROM generation_requests
+WHERE owner_id = :owner AND id LIKE 'vga_1700000000000_%' ON CONFLICT DO NOTHING
 """)

@@ -12,6 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.verdict import Completed, Stored
 from app.queue import assets, settle
 from app.services import run, sweep
+from app.services.attempt import Attempt
+from app.services.outcome import Outcome
 from app.storage.files import write_synced
 from app.storage.finish import Finished
 from tests.conftest import until
@@ -191,7 +193,7 @@ def test_a_settle_that_is_tried_again_does_not_complete_without_its_file(board, 
     lost = Finished(rt.store.draft(), stored("a"))
     done = Completed("fake", "fake-1", 7, (lost.facts,))
     with pytest.raises(FileNotFoundError):
-        run._write(rt, run.Attempt(rt, claimed), done, (lost,))
+        run._write(rt, Attempt(rt, claimed), Outcome(done, (lost,)))
     assert board.row(request).status == "in-progress"
 
 

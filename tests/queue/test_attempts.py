@@ -1,8 +1,11 @@
 """One row per provider call, committed before the call; and progress that never falls."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.failure import Failure, FailureKind
+from app.domain.work import Work
 from app.queue import attempts, progress
 from tests.queue import truths
 from tests.queue.acts import DONE, accept, attempt_rows, come_due, failed, intend, resume, settle_as, waiting
@@ -42,9 +45,10 @@ def test_each_attempt_and_each_provider_has_a_row_of_its_own(board, alice):
 
 def test_a_call_that_failed_while_the_request_goes_on_says_why(board, alice):
     request = board.put_one(alice)
-    attempt = intend(board, board.claim_one())
+    claimed = board.claim_one()
+    attempt = intend(board, claimed)
     with board.db.once() as tx:
-        attempts.close(tx, attempt, Failure(FailureKind.UNAVAILABLE, "It is down."))
+        attempts.close(tx, claimed, attempt, Failure(FailureKind.UNAVAILABLE, "It is down."))
     [row] = attempt_rows(board, request)
     assert (row.state, row.error_kind, row.message) == ("failed", "provider_unavailable", "It is down.")
     assert row.ended_at is not None
@@ -55,10 +59,9 @@ def test_an_accepted_task_is_kept_with_the_call_and_the_request(board, alice):
     request = board.put_one(alice)
     claimed = board.claim_one()
     accept(board, intend(board, claimed), claimed)
-    handle = {"provider": "fake", "job": 1}
-    assert board.row(request).handle == handle
     [row] = attempt_rows(board, request)
-    assert (row.state, row.handle) == ("running", handle)
+    assert (row.state, row.handle) == ("running", {"job": 1})
+    assert Work.of_json(board.row(request).handle) == Work("fake", row.id, {"job": 1})
 
 
 def test_a_poll_continues_the_row_of_its_call(board, alice):
@@ -67,7 +70,7 @@ def test_a_poll_continues_the_row_of_its_call(board, alice):
     claimed = board.claim_one(worker)
     attempt = intend(board, claimed)
     accept(board, attempt, claimed)
-    settle_as(board, claimed, waiting(0), attempt)
+    settle_as(board, claimed, replace(waiting(0), work=Work("fake", attempt, {"job": 1})), attempt)
     again = board.claim_one(worker)
     assert resume(board, again) == attempt
     settle_as(board, again, DONE, attempt)

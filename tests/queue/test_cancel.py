@@ -6,6 +6,7 @@ import pytest
 
 from app.clock import utc_now
 from app.domain.failure import FailureKind
+from app.domain.work import Work
 from tests.queue import truths
 from tests.queue.acts import (
     DONE,
@@ -34,16 +35,16 @@ def assert_cancelled(board, request):
 def test_a_waiting_request_is_taken_out_of_the_queue(board, alice):
     request = board.put_one(alice)
     done = cancel(board, request)
-    assert (done.started, done.provider, done.in_flight, done.handle) == (False, None, False, None)
+    assert (done.started, done.work) == (False, None)
     assert_cancelled(board, request)
 
 
 def test_a_running_request_is_cancelled_while_it_runs(board, alice):
     request = board.put_one(alice)
     claimed = board.claim_one()
-    intend(board, claimed, "meshy")
+    attempt = intend(board, claimed, "meshy")
     done = cancel(board, request)
-    assert (done.started, done.provider, done.in_flight) == (True, "meshy", True)
+    assert (done.started, done.work) == (True, Work("meshy", attempt))
     assert_cancelled(board, request)
 
 
@@ -51,7 +52,7 @@ def test_a_claimed_request_whose_call_has_not_begun_counts_as_started(board, ali
     request = board.put_one(alice)
     board.claim_one()
     done = cancel(board, request)
-    assert (done.started, done.provider, done.in_flight) == (True, None, False)
+    assert (done.started, done.work) == (True, None)
 
 
 def test_a_held_request_can_be_cancelled(board, alice):
@@ -72,7 +73,7 @@ def test_a_request_that_waits_for_its_retry_can_be_cancelled(board, alice):
     claimed = board.claim_one()
     settle_as(board, claimed, failed(), intend(board, claimed))
     done = cancel(board, request)
-    assert (done.started, done.in_flight) == (True, False)
+    assert (done.started, done.work) == (True, None)
     assert_cancelled(board, request)
 
 
@@ -83,8 +84,7 @@ def test_a_request_that_a_provider_works_on_is_cancelled_with_its_handle(board, 
     accept(board, attempt, claimed)
     settle_as(board, claimed, waiting(), attempt)
     done = cancel(board, request)
-    assert (done.started, done.provider, done.in_flight) == (True, "fake", True)
-    assert done.handle == {"provider": "fake", "job": 1}
+    assert (done.started, done.work) == (True, Work("fake", attempt, {"job": 1}))
     assert_cancelled(board, request)
 
 

@@ -5,7 +5,7 @@ import pytest
 from app.domain.vocabulary import Priority
 from app.queue import claim
 from tests.queue import truths
-from tests.queue.acts import DONE, at_once, cancel, come_due, end_lease, settle_as, waiting
+from tests.queue.acts import DONE, WORK, at_once, cancel, come_due, end_lease, settle_as, waiting
 
 
 def take_oldest(board, worker, waited=300.0):
@@ -95,7 +95,7 @@ def test_resumed_work_costs_no_attempt_and_starts_only_once(board, alice):
     began = board.row(request).started_at
     come_due(board)
     resumed = board.claim_one(worker)
-    assert (resumed.attempts, resumed.handle) == (1, {"provider": "fake", "job": 1})
+    assert (resumed.attempts, resumed.handle) == (1, WORK.as_json())
     assert board.events(request).count("request-started") == 1
     assert board.row(request).started_at == began
 

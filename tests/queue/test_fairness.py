@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 from app.clock import utc_now
-from app.domain.failure import FailureKind
 from app.domain.vocabulary import Priority
 from app.queue import enqueue
 from tests.factories import new_request
-from tests.queue.acts import DONE, come_due, end_lease, failed, rescue_page, settle_as, waiting
+from tests.queue.acts import DONE, come_due, end_lease, failed, postponed, rescue_page, settle_as, waiting
 
 
 def put_many(board, owner, n, **given):
@@ -112,7 +111,7 @@ def test_work_that_a_provider_is_at_keeps_its_place_when_it_is_to_be_asked(board
 
 def test_a_rate_limited_request_is_not_sent_to_the_end(board, alice, bob):
     first = board.put_one(alice)
-    settle_as(board, board.claim_one(), failed(FailureKind.RATE_LIMITED, 5))
+    settle_as(board, board.claim_one(), postponed(5))
     put_many(board, bob, 20)
     come_due(board)
     assert first in [claimed.request_id for claimed in board.claim(board.worker(), 2)]

@@ -1,6 +1,7 @@
 """A worker that lost its claim changes nothing, but what its call cost is kept."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.queue.acts import (
     waiting,
 )
 
-PAID = Completed("fake", "fake-1", 7, (), 0.25)
+PAID = Completed("fake", "fake-1", 7, (), Decimal("0.25"))
 VERDICTS = [PAID, waiting(), waiting(0), RELEASED, failed(), failed(FailureKind.BAD_REQUEST)]
 
 
@@ -207,7 +208,38 @@ def test_a_handle_that_comes_after_a_cancel_is_kept_with_the_attempt_only(board,
     cancel(board, request)
     accept(board, attempt, claimed)
     assert board.row(request).handle is None
-    assert attempt_rows(board, request)[0].handle == {"provider": "fake", "job": 1}
+    assert attempt_rows(board, request)[0].handle == {"job": 1}
+
+
+def test_a_handle_that_comes_after_another_worker_took_the_call_over_changes_nothing(board, alice):
+    request = board.put_one(alice)
+    first = board.claim_one()
+    attempt = intend(board, first)
+    end_lease(board, first.worker_id)
+    rescue_page(board)
+    second = board.claim_one()
+    assert resume(board, second) == attempt
+    settle_as(board, second, PAID, attempt)
+    accept(board, attempt, first)
+    [row] = attempt_rows(board, request)
+    assert (row.state, row.handle, float(row.cost)) == ("done", None, 0.25)
+    assert board.row(request).handle is None
+
+
+def test_a_lost_claim_takes_no_call_over(board, alice):
+    request = board.put_one(alice)
+    first = board.claim_one()
+    attempt = intend(board, first)
+    end_lease(board, first.worker_id)
+    rescue_page(board)
+    stale = board.claim_one()
+    end_lease(board, stale.worker_id)
+    rescue_page(board)
+    current = board.claim_one()
+    assert resume(board, current) == attempt
+    assert resume(board, stale) is None
+    settle_as(board, current, PAID, attempt)
+    assert [row.state for row in attempt_rows(board, request)] == ["done"]
 
 
 def test_a_lost_claim_reports_no_progress(board, alice):

@@ -17,6 +17,7 @@ from tests.queue.acts import (
     come_due,
     end_lease,
     failed,
+    postponed,
     rescue_page,
     settle_as,
     waiting,
@@ -28,8 +29,8 @@ VERDICTS = {
     "go on": waiting(0),
     "release": RELEASED,
     "fail": failed(),
-    "refuse": failed(FailureKind.CONTENT_POLICY),
-    "limit": failed(FailureKind.RATE_LIMITED, 5),
+    "refuse": failed(FailureKind.POLICY_INPUT),
+    "limit": postponed(5),
 }
 # A worker often settles more than once with one claim here: what it lost, it must not get back.
 ACTS = [*VERDICTS, "claim", "claim", "claim", "die", "cancel", "time passes"]

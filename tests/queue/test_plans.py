@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from app.domain.vocabulary import Priority
-from app.queue import claim, enqueue, expire, promote, retain, stats
+from app.queue import claim, enqueue, expire, flights, gate, promote, retain, stats
 from tests.factories import new_request
 from tests.queue.scales import Scales, fill
 
@@ -94,6 +94,32 @@ def test_what_is_too_young_to_be_forgotten_is_not_looked_at(scales):
         seen.append(retain.requests(tx, days=1))
         assert index_entries_read(tx) - before < 10
     assert seen == [0]
+
+
+def test_a_gate_looks_at_calls_that_are_open_or_recent_alone(scales):
+    scales.add_ended(DELAYED, seconds_ago=7200)
+    plans = {
+        "look": scales.plan(gate._LOOK, key="fake:0", name="fake"),
+        "running": scales.plan(gate._RUNNING, provider="fake", limit=5),
+        "recent": scales.plan(gate._RECENT, provider="fake", calls=50, seconds=60.0),
+    }
+    print("buffers:", {name: plan.buffers for name, plan in plans.items()})
+    assert max(plan.buffers for plan in plans.values()) < A_FEW_PAGES
+    assert "attempts" not in plans["running"].scanned() | plans["recent"].scanned()
+
+
+def test_identical_work_is_found_by_its_key(scales):
+    scales.add_ended(DELAYED, seconds_ago=7200)
+    request = scales.claimed.request_id
+    given = {"id": request, "owner": scales.owner.user_id, "key": "7"}
+    plans = {
+        "take_off": scales.plan(flights._TAKE_OFF, **given),
+        "earlier": scales.plan(flights._EARLIER, **given, seconds=86_400.0),
+        "land": scales.plan(flights._LAND, id=request),
+        "wake": scales.plan(flights._WAKE, id=request),
+    }
+    print("buffers:", {name: plan.buffers for name, plan in plans.items()})
+    assert max(plan.buffers for plan in plans.values()) < A_FEW_PAGES
 
 
 def index_entries_read(tx):

@@ -5,7 +5,22 @@ from datetime import timedelta
 from app.clock import utc_now
 from app.queue import promote
 from tests.queue import truths
-from tests.queue.acts import at_once, cancel, come_due, failed, promote_due, settle_as, waiting
+from tests.queue.acts import (
+    WORK,
+    accept,
+    at_once,
+    cancel,
+    come_due,
+    failed,
+    intend,
+    promote_due,
+    settle_as,
+    waiting,
+)
+from tests.queue.scales import Scales
+
+LONG, OPEN = 20_000, 100
+A_FEW_PAGES = 50
 
 
 def make_due(board, *requests):
@@ -38,7 +53,7 @@ def test_a_due_poll_is_claimable_with_its_handle(board, alice):
     settle_as(board, board.claim_one(), waiting())
     make_due(board, request)
     promote_due(board)
-    assert board.claim_one().handle == {"provider": "fake", "job": 1}
+    assert board.claim_one().handle == WORK.as_json()
 
 
 def test_what_is_not_due_stays(board, alice):
@@ -84,3 +99,59 @@ def test_many_at_once_promote_each_request_once(board, alice):
     assert sum(at_once(*[lambda: promote_due(board)] * 8)) == 60
     assert sorted(board.queued()) == sorted(ids)
     truths.hold(board)
+
+
+class TestSooner:
+    """A provider rings for its job."""
+
+    def test_many_at_once_bring_it_forward_and_one_that_is_claimed_meanwhile_is_left_alone(
+        self, board, alice
+    ):
+        request = board.put_one(alice)
+        claimed = board.claim_one()
+        call = intend(board, claimed)
+        accept(board, call, claimed)
+        settle_as(board, claimed, waiting(600), call)
+
+        def ring():
+            with board.db.once() as tx:
+                return promote.sooner(tx, "fake", call, 0.0)
+
+        rung = at_once(*[ring] * 6, lambda: promote_due(board), lambda: promote_due(board))
+        assert rung[:6] == [True] * 6
+        assert sum(rung[6:]) + promote_due(board) == 1
+        assert (board.queued(), board.row(request).due_at) == ([request], None)
+        truths.hold(board)
+
+    def test_a_ring_looks_at_open_calls_alone_however_long_the_queue_and_its_history_are(self, board, alice):
+        scales = Scales(board, alice)
+        calls = [_open_call(board, alice) for _ in range(OPEN)]
+        scales.grow_to(LONG)
+        given = {"provider": "fake", "seconds": 5.0}
+        by_job = {**given, "field": "id"}
+        rings = {
+            "by its call": scales.plan(promote._SOONER, **given, call=calls[7]),
+            "by its job": scales.plan(promote._SOONER_BY_JOB, **by_job, job="j-7"),
+            "by a job that nobody knows": scales.plan(promote._SOONER_BY_JOB, **by_job, job="j-x"),
+        }
+        pages = {name: max(map(_pages, plan.nodes)) for name, plan in rings.items()}
+        print("buffers:", pages, "ms:", {name: plan.milliseconds for name, plan in rings.items()})
+        assert [plan.scanned() for plan in rings.values()] == [set()] * 3
+        assert rings["by its call"].uses("pk_attempts")
+        assert rings["by its job"].uses("ix_attempts_open")
+        assert max(pages.values()) < A_FEW_PAGES
+
+
+def _pages(node):
+    return node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+
+
+def _open_call(board, owner):
+    board.put_one(owner)
+    claimed = board.claim_one()
+    call = intend(board, claimed)
+    accept(board, call, claimed)
+    handle = f'{{"id": "j-{call - 1}", "seed": 7, "submitted_at": "2026-11-20T12:00:00+00:00"}}'
+    board.do("UPDATE attempts SET handle = CAST(:handle AS jsonb) WHERE id = :id", handle=handle, id=call)
+    settle_as(board, claimed, waiting(600), call)
+    return call

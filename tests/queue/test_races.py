@@ -20,6 +20,7 @@ from tests.queue.acts import (
     end_lease,
     expire_overdue,
     failed,
+    postponed,
     promote_due,
     repair,
     rescue_page,
@@ -34,8 +35,8 @@ VERDICTS = [
     waiting(0),
     waiting(0.01),
     failed(),
-    failed(FailureKind.RATE_LIMITED),
-    failed(FailureKind.CONTENT_POLICY),
+    postponed(0.01),
+    failed(FailureKind.POLICY_INPUT),
 ]
 
 

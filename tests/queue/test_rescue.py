@@ -1,11 +1,16 @@
 """in-progress under a dead lease -> queued again, resumed, or failed."""
 
+from decimal import Decimal
+
+from app.domain.work import Work
+from app.queue import attempts
 from app.queue.rescue import POISON
 from app.services import rescue
 from tests.conftest import until
 from tests.queue import truths
 from tests.queue.acts import (
     DONE,
+    WORK,
     accept,
     at_once,
     attempt_rows,
@@ -110,11 +115,11 @@ def test_work_that_a_provider_is_at_is_resumed_and_not_begun_again(board, alice)
     end_lease(board, claimed.worker_id)
     assert rescue_page(board) == 1
     row = board.row(request)
-    assert (row.status, row.attempts, row.handle) == ("in-progress", 1, {"provider": "fake", "job": 1})
+    assert (row.status, row.attempts, row.handle) == ("in-progress", 1, WORK.as_json())
     [tried] = attempt_rows(board, request)
     assert (tried.state, tried.ended_at) == ("running", None)
     again = board.claim_one()
-    assert (again.handle, again.attempts) == ({"provider": "fake", "job": 1}, 1)
+    assert (again.handle, again.attempts) == (WORK.as_json(), 1)
     assert resume(board, again) == attempt
     assert settle_as(board, again, DONE, attempt)
     truths.hold(board)
@@ -138,11 +143,55 @@ def test_a_poll_that_kills_three_workers_fails_with_its_task(board, alice):
 def test_a_call_that_was_cut_off_may_have_been_paid_and_says_so(board, alice):
     request = board.put_one(alice)
     claimed = board.claim_one()
-    intend(board, claimed)
+    with board.db.once() as tx:
+        attempts.intend(tx, claimed, "fake", "fake-1", estimate=Decimal("0.04"))
     end_lease(board, claimed.worker_id)
     rescue_page(board)
     [tried] = attempt_rows(board, request)
     assert (tried.state, tried.error_kind, tried.ended_at is not None) == ("unknown", "worker_lost", True)
+    assert (tried.charged, tried.cost) == ("unknown", Decimal("0.04"))
+
+
+def test_a_request_whose_call_had_begun_stays_in_progress_with_work_that_is_to_be_looked_for(board, alice):
+    """In its last attempt, too: that attempt isn't over before it is known what became of the call."""
+    request = board.put_one(alice, max_attempts=1)
+    claimed = board.claim_one()
+    attempt = intend(board, claimed)
+    end_lease(board, claimed.worker_id)
+    assert rescue_page(board) == 1
+    row = board.row(request)
+    assert (row.status, row.place, row.attempts, row.crashes) == ("in-progress", "running", 1, 1)
+    assert Work.of_json(row.handle) == Work("fake", attempt)
+    assert board.events(request)[-1] == "request-retrying"
+    again = board.claim_one()
+    assert (again.attempts, again.handle) == (1, row.handle)
+    assert resume(board, again) == attempt
+    assert settle_as(board, again, DONE, attempt)
+    [tried] = attempt_rows(board, request)
+    assert tried.state == "done"
+    truths.hold(board)
+
+
+def test_of_several_calls_the_one_that_was_not_over_is_looked_for(board, alice):
+    request = board.put_one(alice)
+    claimed = board.claim_one()
+    first, second = intend(board, claimed, "first"), intend(board, claimed, "second")
+    with board.db.once() as tx:
+        attempts.close(tx, claimed, first, failed().failure)
+    end_lease(board, claimed.worker_id)
+    rescue_page(board)
+    assert Work.of_json(board.row(request).handle) == Work("second", second)
+
+
+def test_a_request_between_two_calls_is_queued_again(board, alice):
+    request = board.put_one(alice)
+    claimed = board.claim_one()
+    with board.db.once() as tx:
+        attempts.close(tx, claimed, attempts.intend(tx, claimed, "fake", "fake-1").id, failed().failure)
+    end_lease(board, claimed.worker_id)
+    rescue_page(board)
+    assert (board.row(request).status, board.row(request).handle) == ("queued", None)
+    assert [row.state for row in attempt_rows(board, request)] == ["failed"]
 
 
 def test_waiting_work_has_no_lease_to_lose(board, alice):

@@ -1,20 +1,26 @@
 """in-progress -> what the verdict says; each verdict, and what it costs in attempts."""
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.domain.failure import Failure, FailureKind
-from app.domain.verdict import Completed, Failed
+from app.domain.verdict import Completed, Failed, Released
+from app.domain.work import Work
 from app.queue import assets
 from tests.queue import truths
 from tests.queue.acts import (
     DONE,
     RELEASED,
+    WORK,
     attempt_rows,
     cancel,
     come_due,
     failed,
     intend,
+    postponed,
+    resume,
     settle_as,
     stored,
     waiting,
@@ -26,7 +32,7 @@ FINAL = [kind for kind in FailureKind if not kind.retryable]
 
 def test_done_completes_the_request_with_its_result(board, alice):
     request = board.put_one(alice)
-    done = Completed("fake", "fake-1", 7, (stored("a"), stored("b", "thumbnail")), 0.04)
+    done = Completed("fake", "fake-1", 7, (stored("a"), stored("b", "thumbnail")), Decimal("0.04"))
     claimed = board.claim_one()
     with board.db.begin() as tx:
         assets.keep(tx, done.files)
@@ -80,7 +86,7 @@ def test_waiting_keeps_the_handle_and_holds_neither_lease_nor_slot(board, alice)
     assert settle_as(board, claimed, waiting(30))
     row = board.row(request)
     assert (row.status, row.place, row.lease_owner) == ("in-progress", "waiting", None)
-    assert row.handle == {"provider": "fake", "job": 1}
+    assert row.handle == WORK.as_json()
     assert board.queued() == []
 
 
@@ -144,7 +150,20 @@ def test_released_while_a_provider_works_is_resumed_by_the_next(board, alice):
     settle_as(board, board.claim_one(worker), RELEASED)
     row = board.row(request)
     assert (row.status, row.attempts) == ("in-progress", 1)
-    assert board.claim_one(worker).handle == {"provider": "fake", "job": 1}
+    assert board.claim_one(worker).handle == WORK.as_json()
+
+
+def test_released_while_a_call_is_unanswered_is_looked_for_by_the_next(board, alice):
+    request = board.put_one(alice)
+    claimed = board.claim_one()
+    attempt = intend(board, claimed)
+    settle_as(board, claimed, Released(Work("fake", attempt)), attempt)
+    row = board.row(request)
+    assert (row.status, row.attempts, row.handle) == ("in-progress", 1, Work("fake", attempt).as_json())
+    assert board.queued() == [request]
+    [tried] = attempt_rows(board, request)
+    assert (tried.state, tried.charged, tried.ended_at is not None) == ("unknown", "unknown", True)
+    assert resume(board, board.claim_one()) == attempt
 
 
 @pytest.mark.parametrize("kind", RETRYABLE)
@@ -178,11 +197,11 @@ def test_the_last_attempt_is_the_last(board, alice):
     assert board.claim(worker) == []
 
 
-def test_a_rate_limit_costs_no_attempt_and_is_waited_for(board, alice):
+def test_a_wait_for_a_provider_costs_no_attempt(board, alice):
     request = board.put_one(alice, max_attempts=1)
     worker = board.worker()
     for _ in range(4):
-        settle_as(board, board.claim_one(worker), failed(FailureKind.RATE_LIMITED, 20))
+        settle_as(board, board.claim_one(worker), postponed(20))
         row = board.row(request)
         assert (row.status, row.place, row.attempts) == ("queued", "delayed", 0)
         wait = board.scalar("SELECT extract(epoch FROM due_at - clock_timestamp()) FROM generation_requests")
@@ -214,7 +233,7 @@ def test_a_retry_after_an_accepted_task_asks_anew(board, alice):
     assert board.row(request).stage is None
 
 
-@pytest.mark.parametrize("verdict", [DONE, failed(FailureKind.CONTENT_POLICY)])
+@pytest.mark.parametrize("verdict", [DONE, failed(FailureKind.POLICY_INPUT)])
 def test_an_ended_request_keeps_nothing_of_the_work(board, alice, verdict):
     request = board.put_one(alice)
     worker = board.worker()
@@ -228,18 +247,18 @@ def test_a_failed_request_keeps_its_last_progress(board, alice):
     request = board.put_one(alice)
     worker = board.worker()
     settle_as(board, board.claim_one(worker), waiting(0, 40))
-    settle_as(board, board.claim_one(worker), failed(FailureKind.CONTENT_POLICY))
+    settle_as(board, board.claim_one(worker), failed(FailureKind.POLICY_INPUT))
     assert board.row(request).progress == 40
 
 
 @pytest.mark.parametrize(
     ("verdict", "state", "kind"),
     [
-        (Completed("fake", "fake-1", 7, (), 0.04), "done", None),
+        (Completed("fake", "fake-1", 7, (), Decimal("0.04")), "done", None),
         (waiting(), "running", None),
         (RELEASED, "released", None),
         (failed(), "failed", "provider_unavailable"),
-        (failed(FailureKind.CONTENT_POLICY), "failed", "content_policy"),
+        (failed(FailureKind.POLICY_INPUT), "failed", "content_policy"),
     ],
 )
 def test_the_attempts_row_tells_what_became_of_it(board, alice, verdict, state, kind):

@@ -15,7 +15,7 @@ from app.providers.base import Accepted, ProviderError, Running
 from app.queue import attempts as attempts_rows
 from app.queue import progress
 from app.runtime import Runtime
-from app.services import run
+from app.services import resume
 from app.services.drain import Drain
 from tests.conftest import until
 from tests.fakes.scripted import Scripted, done
@@ -36,6 +36,7 @@ def draining(rt: Runtime, *, slots: int = 5) -> Iterator[Event]:
 
 def with_provider(rt: Runtime, *providers: Scripted) -> Runtime:
     rt.__dict__["providers"] = {provider.name: provider for provider in providers}
+    rt.settings = replace(rt.settings, providers=tuple(rt.providers))
     return rt
 
 
@@ -123,7 +124,7 @@ def test_failures_are_retried_and_end_after_max_attempts(rt, board, alice):
 
 def test_a_refused_prompt_is_not_tried_again(rt, board, alice):
     def refuse(_task, _context):
-        raise ProviderError(FailureKind.CONTENT_POLICY, "The provider does not draw this.")
+        raise ProviderError(FailureKind.POLICY_INPUT, "The provider does not draw this.")
 
     fake = Scripted(submit=refuse)
     with_provider(rt, fake)
@@ -173,7 +174,7 @@ def test_a_poll_that_meets_nobody_is_asked_again_and_nothing_is_paid_twice(rt, b
 def test_work_that_its_provider_never_answers_for_fails_without_being_bought_again(
     rt, board, alice, monkeypatch
 ):
-    monkeypatch.setattr(run, "_MOST_MISSED", 1)
+    monkeypatch.setattr(resume, "MOST_MISSED", 1)
 
     def poll(_handle, _context):
         raise ProviderError(FailureKind.UNAVAILABLE, "Not now.")

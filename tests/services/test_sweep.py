@@ -16,12 +16,13 @@ from app.domain.verdict import Completed, Stored
 from app.events.bell import Bell
 from app.providers.base import Health, HealthState
 from app.queue import assets
+from app.queue import cancel as cancelling
 from app.services import sweep
 from app.services.sweep import Sweeper
 from app.storage.files import write_synced
 from tests.fakes.scripted import Scripted
 from tests.queue import truths
-from tests.queue.acts import DONE, end_lease, failed, settle_as, waiting
+from tests.queue.acts import DONE, accept, end_lease, failed, intend, settle_as, waiting
 
 DAY = 86_400.0
 
@@ -130,6 +131,7 @@ def test_a_tick_writes_the_minutes_down(sweeper, board):
 def test_a_tick_looks_how_the_providers_are(rt, sweeper, board, fake):
     fake.health_now = Health(HealthState.DOWN, "no key")
     sweeper.tick()
+    sweeper.close()
     row = board.one("SELECT * FROM provider_health")
     assert (row.name, row.state, row.reason) == ("fake", "down", "no key")
 
@@ -137,6 +139,7 @@ def test_a_tick_looks_how_the_providers_are(rt, sweeper, board, fake):
 def test_a_provider_that_is_no_longer_configured_is_forgotten(rt, sweeper, board):
     board.do("INSERT INTO provider_health (name, state) VALUES ('old', 'up')")
     sweeper.tick()
+    sweeper.close()
     assert board.scalar("SELECT array_agg(name) FROM provider_health") == ["fake"]
 
 
@@ -151,6 +154,7 @@ def test_providers_are_not_asked_at_every_tick(rt, sweeper):
     rt.__dict__["providers"] = {"fake": Counting()}
     for _ in range(5):
         sweeper.tick()
+        sweeper.close()
     assert len(asked) == 1
 
 
@@ -165,6 +169,46 @@ def test_a_provider_that_breaks_keeps_nobody_from_rescue(rt, sweeper, board, ali
     assert sweeper.tick()
     assert truths.places(board) == {"failed": 1}
     assert not rt.store.path(old).exists()
+
+
+def test_a_provider_whose_health_check_hangs_keeps_nobody_from_rescue(rt, sweeper, board, alice):
+    hangs, over = Event(), Event()
+
+    class Hanging(Scripted):
+        def health(self):
+            hangs.set()
+            over.wait(20)
+            return super().health()
+
+    rt.__dict__["providers"] = {"fake": Hanging()}
+    assert sweeper.tick()
+    assert hangs.wait(10)
+    board.put_one(alice, expires_in=0.0)
+    assert sweeper.tick()
+    assert truths.places(board) == {"failed": 1}
+    over.set()
+    sweeper.close()
+
+
+def test_jobs_of_requests_that_have_ended_are_stopped_at_their_provider(rt, sweeper, board, alice):
+    """What a batch's cancel leaves behind: nobody waits for the answer, so that the sweeper asks for the stop."""
+    batch, [request] = board.put_batch(alice, 1, 1)
+    claimed = board.claim_one()
+    call = intend(board, claimed)
+    accept(board, call, claimed)
+    settle_as(board, claimed, waiting(), call)
+    with board.db.begin() as tx:
+        cancelling.batch(tx, batch)
+    fake = Scripted()
+    rt.__dict__["providers"] = {"fake": fake}
+    for later in ("", "UPDATE generation_requests SET completed_at = completed_at - interval '1 minute'"):
+        if later:
+            board.do(later)
+        sweeper.tick()
+        sweeper.close()
+    assert fake.cancelled == [{"job": 1}]
+    row = board.one("SELECT * FROM attempts WHERE request_id = :id", id=request)
+    assert (row.state, row.charged) == ("fenced", "no")
 
 
 def test_a_step_that_fails_keeps_the_others_from_nothing(rt, sweeper, board, alice, monkeypatch):

@@ -175,7 +175,7 @@ def test_the_child_that_dies_over_a_picture_makes_it_a_bad_image(
 ) -> None:
     run = finisher._guard.run
     with monkeypatch.context() as patch:
-        patch.setattr(finisher._guard, "run", lambda *_: run(os.abort))
+        patch.setattr(finisher._guard, "run", lambda *_, **__: run(os.abort))
         with pytest.raises(BadImage, match="safely"):
             finisher.finish(good_png, wanted)
 

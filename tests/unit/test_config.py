@@ -86,7 +86,7 @@ def test_what_is_shown_holds_no_secret(told):
 
 
 def test_the_readme_lists_every_setting_and_no_other():
-    read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', (ROOT / "app" / "config.py").read_text()))
+    read = set(re.findall(r'env(?:\.\w+\(|, )"([A-Z_]+)"', (ROOT / "app" / "config.py").read_text()))
     assert set(documented()) | {"MAX_CONCURRENT_REQUESTS"} == read
 
 
@@ -106,6 +106,8 @@ def test_the_readmes_defaults_are_the_real_ones(told):
         ("RETRY_DELAY_MS", found.retry_delay_ms),
         ("RATE_LIMIT_SUBMIT", f"`{found.rate_limit_submit}`"),
         ("RATE_LIMIT_BATCH_ITEMS", f"`{found.rate_limit_batch_items}`"),
+        ("PATIENCE_SECONDS", found.patience_seconds),
+        ("RESULT_CACHE_SECONDS", int(found.result_cache_seconds)),
         ("PROVIDERS", f"`{','.join(found.providers)}`"),
     ]:
         assert table[name] == str(field), name
@@ -117,3 +119,67 @@ def test_a_secret_file_that_can_not_be_read_is_named(told, tmp_path, monkeypatch
     monkeypatch.setenv("JWT_SECRET_FILE", str(tmp_path / "missing"))
     with pytest.raises(BadSettings, match="JWT_SECRET_FILE"):
         config.load(tmp_path / "none.env")
+
+
+def test_a_providers_options_are_the_settings_that_begin_with_its_name(told):
+    found = told(
+        PROVIDERS="openai,comfyui",
+        OPENAI_API_KEY="key of the tests",
+        OPENAI_MODEL="painter",
+        OPENAI_RATE="50/minute",
+        OPENAI_AMBIGUOUS_SUBMIT="retry",
+        COMFYUI_BASE_URL="http://127.0.0.1:8188",
+        COMFYUI_CONCURRENCY="2",
+        COMFYUI_WORKFLOW="/etc/flow.json",
+    )
+    openai, comfyui = found.provider_options["openai"], found.provider_options["comfyui"]
+    assert (openai.api_key, openai.model, openai.ambiguous) == ("key of the tests", "painter", "retry")
+    assert (openai.rate.calls, openai.rate.seconds) == (50, 60)
+    assert (comfyui.base_url, comfyui.concurrency) == ("http://127.0.0.1:8188", 2)
+    assert comfyui.more == {"workflow": "/etc/flow.json"}
+
+
+def test_any_option_of_a_provider_may_come_from_a_file(told, tmp_path):
+    (tmp_path / "secret").write_text("whisper\n")
+    found = told(
+        PROVIDERS="replicate",
+        REPLICATE_API_KEY_FILE=str(tmp_path / "secret"),
+        REPLICATE_WEBHOOK_SECRET_FILE=str(tmp_path / "secret"),
+        REPLICATE_SIZE_FILE="",
+    ).provider_options["replicate"]
+    assert found.api_key == "whisper"
+    assert found.more == {"webhook_secret": "whisper"}
+
+
+def test_a_file_of_an_option_that_can_not_be_read_is_named(told, tmp_path):
+    with pytest.raises(BadSettings, match="REPLICATE_WEBHOOK_SECRET_FILE"):
+        told(PROVIDERS="replicate", REPLICATE_WEBHOOK_SECRET_FILE=str(tmp_path / "missing"))
+
+
+def test_a_providers_options_may_stand_in_the_file_of_settings(told, tmp_path, monkeypatch):
+    told(REPLICATE_SIZE="pixels")
+    lines = "PROVIDERS=replicate\nREPLICATE_SIZE=none\nREPLICATE_WEBHOOK_SECRET=whisper\n"
+    (tmp_path / "some.env").write_text(lines)
+    found = config.load(tmp_path / "some.env").provider_options["replicate"]
+    assert found.more == {"size": "pixels", "webhook_secret": "whisper"}
+
+
+def test_a_kind_may_have_an_order_of_its_own(told):
+    found = told(PROVIDERS="openai", PROVIDERS_COLORING_PAGE="horde, openai")
+    assert found.providers == ("openai",)
+    assert found.provider_order == {"coloring-page": ("horde", "openai")}
+    assert list(found.provider_options) == ["openai", "horde"]
+
+
+def test_without_an_order_the_providers_with_keys_are_used(told):
+    assert told(STABILITY_API_KEY="a", OPENAI_API_KEY="b").providers == ("openai", "stability")
+
+
+@pytest.mark.parametrize("rate", ["50", "0/minute", "many/minute", "5/fortnight"])
+def test_a_rate_that_is_none_is_refused_by_its_name(told, rate):
+    with pytest.raises(BadSettings, match="OPENAI_RATE"):
+        told(PROVIDERS="openai", OPENAI_RATE=rate)
+
+
+def test_a_providers_key_is_never_shown(told):
+    assert "canary" not in str(config.shown(told(PROVIDERS="openai", OPENAI_API_KEY="canary")))

@@ -15,11 +15,19 @@ READERS = {
 
 def reads(tree: ast.Module) -> bool:
     return any(
-        (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
+        (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("environ", "environb", "getenv")
+            and not _wsgi(node)
+        )
         or (isinstance(node, ast.ImportFrom) and node.module == "environs")
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and _takes_environment(node))
         for node in ast.walk(tree)
     )
+
+
+def _wsgi(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == "request"
 
 
 def _takes_environment(node: ast.ImportFrom) -> bool:

@@ -7,25 +7,27 @@ import pytest
 
 from tests.unit.source import ROOT, imports, modules
 
-TOOLS = {"app.queue", "app.providers", "app.events", "app.storage"}
+TOOLS = {"app.queue", "app.providers", "app.events", "app.storage", "app.egress"}
 BASE = {"app.clock", "app.config", "app.db", "app.log"}
 SERVICES = {"app.services", "app.runtime", "app.domain", "app.models", "migrations"} | TOOLS | BASE
 MAY: dict[str, set[str]] = {
     "app.domain": set(),
     "app.clock": set(),
-    "app.config": set(),
+    "app.config": {"app.domain"},
     "app.db": set(),
     "app.log": set(),
     "app.models": {"app.domain"},
     "app.queue": {"app.models", "app.domain", "app.db"},
-    "app.providers": {"app.domain"},
-    "app.events": {"app.domain"},
+    "app.egress": {"app.domain"},
+    "app.providers": {"app.domain", "app.egress"},
+    "app.events": {"app.domain", "app.egress"},
     "app.storage": {"app.domain"},
     "app.local": {"app.domain"},
     "app.runtime": {"app.domain"} | TOOLS | BASE,
     "app.services": SERVICES,
     "app.api": SERVICES,
-    "app.cli": SERVICES | {"app.local"},
+    "app.serving": set(),
+    "app.cli": SERVICES | {"app.local", "app.serving"},
     "workers": SERVICES | {"app.local"},
     "app": set(),
 }
@@ -65,6 +67,13 @@ def test_providers_know_no_flask_no_sql_and_no_redis(foreign):
     for name, (_path, tree) in modules().items():
         if room(name) == "app.providers":
             assert foreign not in {found.split(".")[0] for found in imports(tree)}, name
+
+
+def test_nobody_but_the_way_out_and_the_command_line_speaks_http_to_others():
+    for name, (_path, tree) in modules().items():
+        if room(name) not in {"app.egress", "app.cli"}:
+            found = {one.split(".")[0] for one in imports(tree)} | imports(tree)
+            assert not found & {"requests", "urllib3", "httpx", "http.client", "urllib.request"}, name
 
 
 def test_workers_load_no_flask():

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 class Service:
     """Web, worker and sweeper of one configuration. `env` is what they are told."""
 
-    def __init__(self, env: dict[str, str], logs: Path) -> None:
+    def __init__(self, env: dict[str, str], logs: Path, *, web_workers: int = 1) -> None:
+        self._web_workers = web_workers
         self._env = {**os.environ, **env, "PYTHONPATH": str(ROOT)}
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -76,21 +77,8 @@ class Service:
         match name.split("-", maxsplit=1)[0]:
             case "web":
                 bind = f"127.0.0.1:{self.port}"
-                return [
-                    sys.executable,
-                    "-m",
-                    "gunicorn",
-                    "wsgi:app",
-                    "--bind",
-                    bind,
-                    "-k",
-                    "gthread",
-                    "--threads",
-                    "16",
-                    "--no-control-socket",
-                    "--graceful-timeout",
-                    "5",
-                ]
+                gunicorn = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", bind]
+                return [*gunicorn, "--config", "python:app.serving", "--workers", str(self._web_workers + 1)]
             case "worker":
                 return [sys.executable, "-m", "workers"]
             case _:
@@ -104,8 +92,8 @@ class Service:
 
 
 @contextmanager
-def running(env: dict[str, str], logs: Path, *names: str) -> Iterator[Service]:
-    service = Service(env, logs)
+def running(env: dict[str, str], logs: Path, *names: str, web_workers: int = 1) -> Iterator[Service]:
+    service = Service(env, logs, web_workers=web_workers)
     try:
         service.start(*names)
         yield service

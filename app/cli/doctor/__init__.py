@@ -1,6 +1,6 @@
 """`atelier doctor`: is everything well, and if not, what is to be done.
 
-finding.py   one line of the answer        machine.py   settings, secret, disk
+finding.py   one line of the answer        machine.py   settings, secret, disk, webhooks
 database.py  PostgreSQL                    broker.py    Redis
 service.py   web, workers, sweeper, providers
 """
@@ -28,7 +28,7 @@ def doctor(site: Site) -> None:
     """Check everything, and say what to do. The exit code is 1 where something is broken."""
     marks = set()
     for finding in _findings(site):
-        _show(finding)
+        show(finding)
         marks.add(finding.mark)
     if Mark.BAD in marks:
         raise click.exceptions.Exit(1)
@@ -58,7 +58,8 @@ def _of_database(rt: Runtime) -> Iterator[Finding]:
         yield bad("database", seen, f"{advice}\n{rest}")
 
 
-def _show(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """Print one finding, and below it what to do."""
     line = Text.assemble((finding.mark, f"bold {_COLOURS[finding.mark]}"), " ", (finding.name, "bold"), ": ")
     out.print(line.append_text(plain(finding.seen)), soft_wrap=True)
     for advice in finding.advice.splitlines():

@@ -1,4 +1,4 @@
-"""What this machine gives: the settings, the signing secret, the disk."""
+"""What this machine gives: the settings, the signing secret, the disk, how far webhooks reach."""
 
 import math
 import shutil
@@ -22,6 +22,7 @@ def look(site: Site, found: Settings) -> Iterator[Finding]:
     yield _settings(site)
     yield secret(found.jwt_secret)
     yield disk(found.asset_dir)
+    yield webhooks(private=found.webhook_allow_private)
 
 
 def secret(shown: str) -> Finding:
@@ -48,6 +49,18 @@ def disk(folder: Path) -> Finding:
     if free < _LEAST_FREE:
         return bad(name, seen, "Make room, lower RESULT_RETENTION_DAYS, or move ASSET_DIR.")
     return good(name, seen)
+
+
+def webhooks(*, private: bool) -> Finding:
+    name = "webhooks"
+    if private:
+        return doubt(
+            name,
+            "they may go to private addresses, and over http",
+            "Whoever may submit can reach this network with them. Outside of development, take"
+            " WEBHOOK_ALLOW_PRIVATE away.",
+        )
+    return good(name, "they go to public addresses only, over https")
 
 
 def _settings(site: Site) -> Finding:

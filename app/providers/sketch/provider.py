@@ -10,7 +10,9 @@ import resvg_py
 from PIL import Image
 
 from app.domain.failure import FailureKind
-from app.domain.vocabulary import Kind
+from app.domain.options import Options
+from app.domain.vocabulary import PICTURES, Kind
+from app.egress.sender import Egress
 from app.providers.base import (
     Artifact,
     Billing,
@@ -18,8 +20,9 @@ from app.providers.base import (
     Done,
     Health,
     HealthState,
+    Plan,
+    Provider,
     ProviderError,
-    Running,
     Task,
 )
 from app.providers.sketch.banner import COVER_TOP, banner
@@ -38,16 +41,27 @@ _SOFT_INK, _VEIL = "#66707e", 0.22
 _CRISP = [0] * 64 + [56] * 64 + [199] * 64 + [255] * 64
 
 
-class Sketch:
+class Sketch(Provider):
     """Draws every kind of picture from motifs that the prompt's words name."""
 
-    name = "sketch"
-    model = "sketch-1"
-    kinds = frozenset(Kind)
-    price = 0.0
+    kinds = PICTURES
 
-    def submit(self, task: Task, context: Context) -> Done:
+    def __init__(
+        self, options: Options | None = None, _egress: Egress | None = None, _model: str = ""
+    ) -> None:
+        super().__init__(options or Options("sketch"), "sketch-1")
+
+    def plan(self, task: Task) -> Plan:
+        """Return the task as it is. Raises ProviderError (unsupported) for what isn't a picture, or starts from one."""
+        if task.kind not in self.kinds:
+            raise ProviderError(FailureKind.UNSUPPORTED, "sketch draws pictures only.")
+        if task.references:
+            raise ProviderError(FailureKind.UNSUPPORTED, "sketch can't start from a picture.")
+        return Plan(task, self.model, {})
+
+    def submit(self, plan: Plan, context: Context) -> Done:
         """Return the picture as one PNG of the asked size; ProviderError if it is no longer wanted."""
+        task = plan.task
         self._report(context, 5, "reading the prompt")
         rng = Random(task.seed)  # noqa: S311
         who = cast(read(task.prompt, task.negative_prompt), rng)
@@ -59,10 +73,6 @@ class Sketch:
         line_art = task.kind is Kind.COLORING_PAGE
         artifact = Artifact("image", content, "image/png", line_art=line_art, credit=credit(picture))
         return Done((artifact,), self.model, task.seed)
-
-    def poll(self, handle: Mapping[str, Any], context: Context) -> Done | Running:  # noqa: ARG002
-        """Raise ProviderError: a picture is drawn at once, so there is never work to ask after."""
-        raise ProviderError(FailureKind.PROTOCOL, "This provider draws at once and has no work to ask after.")
 
     def cancel(self, handle: Mapping[str, Any] | None) -> Billing:  # noqa: ARG002
         """Return STOPPED: a drawing looks for its own cancellation between stages, and costs nothing."""

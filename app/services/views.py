@@ -3,12 +3,15 @@
 import base64
 from typing import Any
 
-from app.api import deps, links
 from app.clock import iso
+from app.runtime import Runtime
+from app.services import links
 from app.services.lookup import Record
 
 
-def of_request(record: Record, *, position: int | None = None, image_data: bool = False) -> dict[str, Any]:
+def of_request(
+    rt: Runtime, record: Record, *, position: int | None = None, image_data: bool = False
+) -> dict[str, Any]:
     """Return the object; `image_data` puts the picture itself in, as the guide's clients expect of one request."""
     shown: dict[str, Any] = {
         "requestId": record.id,
@@ -24,7 +27,7 @@ def of_request(record: Record, *, position: int | None = None, image_data: bool 
         "clientId": record.client_id,
         "originId": record.origin_id,
         "metadata": _metadata(record),
-        "result": _result(record, image_data=image_data),
+        "result": result(rt, record, image_data=image_data),
         "error": record.error,
         "seq": record.event_seq,
     }
@@ -51,33 +54,31 @@ def _milliseconds(record: Record) -> int | None:
     return round((record.completed_at - record.started_at).total_seconds() * 1000)
 
 
-def _result(record: Record, *, image_data: bool) -> dict[str, Any] | None:
+def result(rt: Runtime, record: Record, *, image_data: bool = False) -> dict[str, Any] | None:
+    """Return what the request came to, None where it came to nothing; `image_data` puts the picture itself in."""
     if record.result is None:
         return None
-    image = record.result["files"]["image"]
     shown = {
-        "imageUrl": links.to_file(record.id, "image"),
-        "thumbnailUrl": links.to_file(record.id, "thumbnail"),
-        "provider": record.result["provider"],
-        "model": record.result["model"],
-        "seed": record.result["seed"],
-        "width": image["width"],
-        "height": image["height"],
-        "mime": image["mime"],
-        "bytes": image["bytes"],
-        "sha256": image["sha256"],
+        **{name: record.result[name] for name in ("provider", "model", "seed", "cost")},
         "generationTime": _milliseconds(record),
-        "cost": record.result["cost"],
     }
-    if image_data and (content := _content(image["sha256"])):
+    image = record.result["files"].get("image")
+    if image is None:
+        return shown
+    shown |= {
+        "imageUrl": links.to_file(rt, record.id, "image"),
+        "thumbnailUrl": links.to_file(rt, record.id, "thumbnail"),
+        **{name: image[name] for name in ("width", "height", "mime", "bytes", "sha256")},
+    }
+    if image_data and (content := _content(rt, image["sha256"])):
         shown["imageData"] = f"data:{image['mime']};base64,{base64.b64encode(content).decode()}"
     return shown
 
 
-def _content(sha256: str) -> bytes | None:
+def _content(rt: Runtime, sha256: str) -> bytes | None:
     """Return the file's bytes; None where it can't be read, since all else can still be told."""
     try:
-        with deps.rt().store.open(sha256) as file:
+        with rt.store.open(sha256) as file:
             return file.read()
     except OSError:
         return None

@@ -3,40 +3,35 @@
 The expiry is rounded to whole periods, so that one file has one address for a while and caches can keep it.
 """
 
-from flask import request
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from app.api import deps
 from app.domain.errors import AccessDenied
+from app.runtime import Runtime
 
 _SALT = "atelier.files"
 
 
-def to_file(request_id: str, role: str) -> str:
+def to_file(rt: Runtime, request_id: str, role: str) -> str:
     """Return the address of a request's file, good for one to two periods of SIGNED_URL_SECONDS."""
-    until = (period() + 2) * deps.rt().settings.signed_url_seconds
-    return f"{_base()}/files/{_signer().dumps([request_id, role, until])}"
+    until = (period(rt) + 2) * rt.settings.signed_url_seconds
+    return f"{rt.settings.public_url.rstrip('/')}/files/{_signer(rt).dumps([request_id, role, until])}"
 
 
-def period() -> int:
+def period(rt: Runtime) -> int:
     """Return the number of the period that it is now: the addresses change with it."""
-    return int(deps.rt().clock().timestamp()) // deps.rt().settings.signed_url_seconds
+    return int(rt.clock().timestamp()) // rt.settings.signed_url_seconds
 
 
-def opened(token: str) -> tuple[str, str]:
+def opened(rt: Runtime, token: str) -> tuple[str, str]:
     """Return (request id, role) that the address speaks of. Raises AccessDenied where it is forged or too old."""
     try:
-        request_id, role, until = _signer().loads(token)
+        request_id, role, until = _signer(rt).loads(token)
     except (BadSignature, ValueError, TypeError):
         raise AccessDenied("The address is not valid.") from None
-    if deps.rt().clock().timestamp() > until:
+    if rt.clock().timestamp() > until:
         raise AccessDenied("The address has expired.")
     return request_id, role
 
 
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(deps.rt().settings.jwt_secret, salt=_SALT)
-
-
-def _base() -> str:
-    return (deps.rt().settings.public_url or request.host_url).rstrip("/")
+def _signer(rt: Runtime) -> URLSafeSerializer:
+    return URLSafeSerializer(rt.settings.jwt_secret, salt=_SALT)

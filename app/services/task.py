@@ -1,0 +1,66 @@
+"""What a request asks of a provider, and the key under which identical requests share their picture."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.prompts import enhance
+from app.domain.vocabulary import AspectRatio, Kind
+from app.providers.base import Reference, Task
+
+
+def task_of(
+    request_id: str,
+    kind: Kind,
+    prompt: str,
+    metadata: Mapping[str, Any],
+    *,
+    references: tuple[Reference, ...] = (),
+    reroll: int = 0,
+) -> Task:
+    """Return the task of a request. A missing seed is made from the id, so that a retry draws the same.
+
+    `reroll` counts the pictures that a provider withheld: the next one is drawn from another seed.
+    """
+    style, ratio = metadata.get("imageStyle"), _ratio(metadata)
+    width, height = (ratio or AspectRatio.SQUARE).size()
+    seed: int = metadata.get("seed", seed_of(request_id))
+    return Task(
+        request_id=request_id,
+        kind=kind,
+        prompt=prompt,
+        full_prompt=enhance(prompt, kind, style, ratio),
+        width=width,
+        height=height,
+        seed=(seed + reroll) % 2**31,
+        style=style,
+        negative_prompt=metadata.get("negativePrompt"),
+        references=references,
+        settings={name: metadata[name] for name in _SETTINGS if name in metadata},
+    )
+
+
+def seed_of(request_id: str) -> int:
+    """Return a seed of 31 bits that is always the same for one request."""
+    return int.from_bytes(hashlib.sha256(request_id.encode()).digest()[:4]) >> 1
+
+
+def work_key(kind: Kind, prompt: str, metadata: Mapping[str, Any]) -> str | None:
+    """Return a hash of all that the picture depends on; None where the client wants one of its own."""
+    if metadata.get("share") is False:
+        return None
+    full = enhance(prompt, kind, metadata.get("imageStyle"), _ratio(metadata))
+    told = {name: metadata[name] for name in _TELLING if name in metadata}
+    canonical = json.dumps([kind, full, told], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _ratio(metadata: Mapping[str, Any]) -> AspectRatio | None:
+    return AspectRatio(metadata["aspectRatio"]) if "aspectRatio" in metadata else None
+
+
+# What a provider may be told beside the prompt and the shape.
+_SETTINGS = ("enhance",)
+# Style and shape are in the full prompt; the shape alone also decides the size.
+_TELLING = ("aspectRatio", "seed", "negativePrompt", "provider", "format", "referenceImages", *_SETTINGS)
