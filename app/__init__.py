@@ -11,7 +11,7 @@
          +-------------+-----+-------+-------------+
      app/queue    app/providers   app/events   app/storage    the tools; siblings never meet
          |             |             |             |
-     app/models   app/egress         |             |          rows; the way out
+     app/models   app/egress, app/guarded          |          rows; the way out; work on bytes from outside
          +-------------+------+------+-------------+
                          app/domain                   words and rules; standard library only
 

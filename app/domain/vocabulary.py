@@ -4,22 +4,36 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a request asks for. PICTURES are the contract's ``type`` [A3]; the others are made by providers of models and videos."""
+    """What a request asks for.
+
+    The first five are the contract's ``type`` [A3]. PICTURE is one whose prompt says it all, GAME_ASSET one for a
+    game. Models and what is made of them are GLB files. The last three make words: a better prompt, a translation,
+    an answer about a picture.
+    """
 
     COLORING_PAGE = "coloring-page"
     COVER = "cover"
     ILLUSTRATION = "illustration"
     CHARACTER_REFERENCE = "character-reference"
     BACKGROUND = "background"
+    PICTURE = "picture"
+    GAME_ASSET = "game-asset"
     MODEL = "model"
     RETEXTURE = "retexture"
     RIG = "rig"
+    SPRITES = "sprites"
     VIDEO = "video"
+    PROMPT = "prompt"
+    TRANSLATION = "translation"
+    VISION = "vision"
 
 
-PICTURES = frozenset(
+# What the main document lets its clients ask for.
+PAGES = frozenset(
     {Kind.COLORING_PAGE, Kind.COVER, Kind.ILLUSTRATION, Kind.CHARACTER_REFERENCE, Kind.BACKGROUND}
 )
+# What those who draw pictures can draw.
+PICTURES = PAGES | {Kind.PICTURE, Kind.GAME_ASSET}
 
 
 class Priority(StrEnum):

@@ -16,10 +16,12 @@ from app.domain.failure import Charged, Failure, FailureKind
 from app.domain.options import Options
 from app.domain.vocabulary import Kind
 
+MOST_DATA = 16 << 10
+
 
 @dataclass(frozen=True)
 class Reference:
-    """A picture to work from, checked and re-encoded by us: PNG, JPEG or WebP bytes."""
+    """A file to work from, checked by us: a picture that we encoded (PNG, JPEG or WebP), or a model as GLB."""
 
     content: bytes
     mime: str
@@ -31,7 +33,8 @@ class Task:
     """One request as a provider sees it. `prompt` is the client's, `full_prompt` has the suffix of its kind.
 
     `width` and `height` are pixels; `seed` is always given, so that a second try draws the same picture.
-    `source` is the address or the provider's own id of the model to work on, for kinds that change one.
+    `source` is the model to work on, for kinds that change one or draw it; `settings` is what a kind needs to know
+    besides its prompt.
     """
 
     request_id: str
@@ -44,7 +47,7 @@ class Task:
     style: str | None = None
     negative_prompt: str | None = None
     references: tuple[Reference, ...] = ()
-    source: str | None = None
+    source: Reference | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,8 +70,8 @@ class Plan:
 class Artifact:
     """One file that a provider made, as it came: sniffed, not yet decoded, not yet re-encoded.
 
-    `role` is image, model, texture, thumbnail, video, rig, animation. `line_art` says that it is pure line
-    art, so that it is kept without loss; `credit` goes into the file.
+    `role` is image, model, texture, thumbnail, video, rig, animation, sheet, sprite-<n>, config. `line_art` says that
+    it is pure line art, so that it is kept without loss; `credit` goes into the file.
     """
 
     role: str
@@ -83,7 +86,8 @@ class Done:
     """The work is finished. `units` is what it used (tokens, credits, seconds), by the names of the price table.
 
     `cost` is in US dollars, where the provider states it; else it follows from the units. `prompt` is what was
-    drawn, where the provider or its enhancement changed the words.
+    drawn, where the provider or its enhancement changed the words. `data` is what there is to tell besides files, or
+    instead of them, as JSON of at most MOST_DATA bytes: `text` is a rewritten prompt or a translation.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -93,6 +97,7 @@ class Done:
     units: Mapping[str, float] = field(default_factory=lambda: {"each": 1.0})
     request_id: str | None = None
     prompt: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -191,11 +191,9 @@ def _rig(task: Task) -> dict[str, Any]:
 
 def _source(task: Task) -> dict[str, Any]:
     if not task.source:
-        raise unsupported(
-            "Meshy needs the model that it is to change: its address, or Meshy's own id of the task."
-        )
-    address = task.source.startswith(("https://", "http://", "data:"))
-    return {"model_url" if address else "input_task_id": task.source}
+        raise unsupported("Meshy needs the model that it is to change.")
+    content = base64.b64encode(task.source.content).decode()
+    return {"model_url": f"data:application/octet-stream;base64,{content}"}
 
 
 def _mesh(settings: Mapping[str, Any], adapted: list[str]) -> dict[str, Any]:

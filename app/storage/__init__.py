@@ -1,8 +1,6 @@
 """Files under their own hash, and the guarded child process that finishes a picture before it gets there.
 
     finish.py       the parent's side: bytes from outside in, checked drafts out
-    guard.py        child processes with limits, whose death fails one call only
-    child.py        the limits that such a child puts on itself
     studio.py       the child's side: decode, check, turn upright, write picture and thumbnail
     formats.py      how each file format is written
     provenance.py   where a picture came from, as EXIF and XMP

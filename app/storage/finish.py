@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from app.domain.verdict import Stored
 from app.storage import studio
-from app.storage.child import Limits
+from app.guarded.child import Limits
 from app.storage.files import AssetStore
-from app.storage.guard import ChildDied, ChildTimedOut, Guard
+from app.guarded.guard import ChildDied, ChildTimedOut, Guard
 from app.storage.picture import BadImage, Finish, Provenance
 
 __all__ = ["BadImage", "Finish", "Finished", "Finisher", "Provenance"]

@@ -1,6 +1,6 @@
 """The child's side: decode, check, turn upright; write a result with its thumbnail, or a picture for providers.
 
-Runs in a guarded process (guard.py), because decoders are where hostile bytes do harm. Everything
+Runs in a guarded process (app/guarded), because decoders are where hostile bytes do harm. Everything
 that a decoder or encoder complains of is the picture's fault and becomes BadImage; files are read and
 written whole, in calls of our own, so that an OSError which leaves here is the disk's.
 """

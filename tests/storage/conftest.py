@@ -1,7 +1,6 @@
 import io
 import random
 import struct
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,17 +85,6 @@ def bomb() -> Callable[[int, int], bytes]:
         return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., None]:
-    def wait(truth: Callable[[], bool], seconds: float = 10) -> None:
-        deadline = time.monotonic() + seconds
-        while not truth():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.01)
-
-    return wait
 
 
 def saved(image: Image.Image, form: str, **options: object) -> bytes:

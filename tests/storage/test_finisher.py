@@ -19,7 +19,7 @@ from app.domain.errors import HouseError
 from app.domain.vocabulary import ImageFormat
 from app.storage.files import AssetStore
 from app.storage.finish import MAX_BYTES, BadImage, Finish, Finisher
-from app.storage.guard import ChildDied
+from app.guarded.guard import ChildDied
 
 AsFile = Callable[..., bytes]
 Bomb = Callable[[int, int], bytes]

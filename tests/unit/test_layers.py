@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.source import ROOT, imports, modules
 
-TOOLS = {"app.queue", "app.providers", "app.events", "app.storage", "app.egress"}
+TOOLS = {"app.queue", "app.providers", "app.events", "app.storage", "app.egress", "app.guarded"}
 BASE = {"app.clock", "app.config", "app.db", "app.log"}
 SERVICES = {"app.services", "app.runtime", "app.domain", "app.models", "migrations"} | TOOLS | BASE
 MAY: dict[str, set[str]] = {
@@ -19,9 +19,10 @@ MAY: dict[str, set[str]] = {
     "app.models": {"app.domain"},
     "app.queue": {"app.models", "app.domain", "app.db"},
     "app.egress": {"app.domain"},
-    "app.providers": {"app.domain", "app.egress"},
+    "app.guarded": set(),
+    "app.providers": {"app.domain", "app.egress", "app.guarded"},
     "app.events": {"app.domain", "app.egress"},
-    "app.storage": {"app.domain"},
+    "app.storage": {"app.domain", "app.guarded"},
     "app.local": {"app.domain"},
     "app.runtime": {"app.domain"} | TOOLS | BASE,
     "app.services": SERVICES,

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from app.storage.child import BareContext, Limits, limited, settle_in
+from app.guarded.child import BareContext, Limits, limited, settle_in
 
 T = TypeVar("T")
 

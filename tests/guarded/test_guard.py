@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from app.storage import studio
-from app.storage.child import Limits, settle_in
-from app.storage.guard import ChildDied, ChildTimedOut, Guard, PoolLost
+from app.guarded.child import Limits, settle_in
+from app.guarded.guard import ChildDied, ChildTimedOut, Guard, PoolLost
 
 ROOT = Path(__file__).parents[2]
 Eventually = Callable[..., None]
@@ -146,7 +146,7 @@ def test_a_child_whose_parent_died_before_it_could_ask_ends_by_itself(guard: Gua
 
 
 def test_a_child_is_replaced_after_its_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.storage.guard._CALLS_PER_CHILD", 2)
+    monkeypatch.setattr("app.guarded.guard._CALLS_PER_CHILD", 2)
     guard = Guard(studio.prepare, Limits(memory_mb=512, seconds=30))
 
     pids = [guard.run(os.getpid) for _ in range(5)]
@@ -253,8 +253,8 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path, eventually: Eventuall
             f"""
             import os, sys, threading, time
             from app.storage import studio
-            from app.storage.child import Limits
-            from app.storage.guard import Guard
+            from app.guarded.child import Limits
+            from app.guarded.guard import Guard
             guard = Guard(studio.prepare, Limits(memory_mb=512, seconds=60))
             caller = threading.Thread(target=lambda: print(guard.run(os.getpid), flush=True))
             caller.start()
@@ -289,8 +289,8 @@ def test_the_main_script_is_run_once_even_without_a_main_guard(tmp_path: Path) -
         import flask
         print("the script runs")
         from app.storage import studio
-        from app.storage.child import Limits
-        from app.storage.guard import Guard
+        from app.guarded.child import Limits
+        from app.guarded.guard import Guard
         guard = Guard(studio.prepare, Limits(memory_mb=512, seconds=30))
         print(guard.run(eval, "'flask' in __import__('sys').modules"))
         import __main__
@@ -313,8 +313,8 @@ def test_it_works_in_a_thread_of_a_forked_child_of_a_package_that_is_run(tmp_pat
             """
             import os, threading
             from app.storage import studio
-            from app.storage.child import Limits
-            from app.storage.guard import Guard
+            from app.guarded.child import Limits
+            from app.guarded.guard import Guard
 
             print("the package runs", flush=True)
             guard = Guard(studio.prepare, Limits(memory_mb=512, seconds=30), workers=1)
