@@ -101,6 +101,8 @@ class Runtime:
         """Give back what was opened."""
         if "finisher" in self.__dict__:
             self.finisher.close()
+        for provider in self.__dict__.get("providers", {}).values():
+            provider.close()
         for tool in ("bell", "channel"):
             if tool in self.__dict__:
                 getattr(self, tool).close()

@@ -11,7 +11,7 @@ from app.api import money_answers as answers
 from app.api.auth import allow
 from app.api.deps import rt, who
 from app.api.schemas import Blueprint, CamelSchema
-from app.config import MOST_DOLLARS
+from app.config.checks import MOST_DOLLARS
 from app.domain.vocabulary import Role
 from app.services import budgets, costs
 from app.services.costs import By, Span

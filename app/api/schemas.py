@@ -24,14 +24,14 @@ from werkzeug.exceptions import BadRequest
 from app.api.fields import DataUrl, Few
 from app.domain.errors import NotFound
 from app.domain.reference import MOST, Given, Inline, Linked, Uploaded
-from app.domain.vocabulary import PICTURES, AspectRatio, ImageFormat, Kind, Priority, Role
+from app.domain.vocabulary import PAGES, AspectRatio, ImageFormat, Kind, Priority, Role
 from app.services.batch import OnDuplicate, Options
 from app.services.submit import Order
 
 MAX_BATCH = 1000
 # Of what separates values and fields. Eight megabytes of prompts have fewer.
 _MOST = {b",": 1 << 20, b"[": 1 << 20, b"{": 1 << 20, b":": 1 << 17}
-PICTURE_TYPES = [str(kind) for kind in Kind if kind in PICTURES]
+PAGE_TYPES = [str(kind) for kind in Kind if kind in PAGES]
 _DAY = 86_400
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -179,7 +179,7 @@ class MetadataSchema(CamelSchema):
 
 
 class SubmitSchema(CamelSchema):
-    type = fields.String(required=True, validate=validate.OneOf(PICTURE_TYPES))
+    type = fields.String(required=True, validate=validate.OneOf(PAGE_TYPES))
     prompt = Text(trim=True, required=True, validate=_upto(1000, 10))
     priority = fields.Enum(Priority, by_value=True)
     project_id = Text(allow_none=True, validate=_upto(200))
@@ -236,7 +236,7 @@ class ListQuerySchema(CamelSchema):
     status = fields.String(
         validate=validate.OneOf(["queued", "in-progress", "completed", "failed", "cancelled"])
     )
-    type = fields.String(validate=validate.OneOf(PICTURE_TYPES))
+    type = fields.String(validate=validate.OneOf([str(kind) for kind in Kind]))
     project_id = Text(validate=_upto(200))
     batch_id = Text(validate=_upto(60))
     priority = fields.Enum(Priority, by_value=True)

@@ -10,7 +10,7 @@ import click
 from app.cli import tools
 from app.cli.screen import dollars, out, plain, say, table
 from app.cli.site import Site, data_dir_option
-from app.config import MOST_DOLLARS
+from app.config.checks import MOST_DOLLARS
 from app.runtime import Runtime
 from app.services import access, budgets
 

@@ -37,6 +37,7 @@ class FailureKind(StrEnum):
     WORKER_LOST = "worker_lost"
     EXPIRED = "expired"
     SHARED = "shared"
+    NEED_FAILED = "need_failed"
 
     @property
     def rule(self) -> "Rule":
@@ -124,6 +125,7 @@ RULES: dict[FailureKind, Rule] = {
     FailureKind.INTERNAL: Rule(again=True),
     FailureKind.WORKER_LOST: Rule(again=True),
     FailureKind.EXPIRED: _FINAL,
+    FailureKind.NEED_FAILED: _FINAL,
     # Not a failure: an identical request is being worked on.
     FailureKind.SHARED: Rule(again=True, counts=False),
 }

@@ -5,6 +5,7 @@ import string
 
 _ALPHABET = string.digits + string.ascii_letters
 _DIGITS = 22
+_PIPELINE, _ASSET = "vgp_", "vgl_"
 
 
 def request_id(now_ms: int) -> str:
@@ -22,6 +23,24 @@ def batch_id(now_ms: int) -> str:
 
 def upload_id(now_ms: int) -> str:
     return f"vgu_{now_ms}_{_random()}"
+
+
+def pipeline_id(now_ms: int) -> str:
+    """Return the id of a batch whose requests are stages of one thing."""
+    return f"{_PIPELINE}{now_ms}_{_random()}"
+
+
+def is_pipeline(batch_id: str) -> bool:
+    return batch_id.startswith(_PIPELINE)
+
+
+def asset_id(now_ms: int) -> str:
+    """Return the id of an asset of the library."""
+    return f"{_ASSET}{now_ms}_{_random()}"
+
+
+def is_asset(found: str) -> bool:
+    return found.startswith(_ASSET)
 
 
 def webhook_id(now_ms: int) -> str:

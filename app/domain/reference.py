@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 MOST = 4
-# The role of a stored one is this with its place, from 0.
+# The role of a stored one is this with its place, from 0; that of a model to work on is SOURCE.
 ROLE = "reference-"
+SOURCE = f"{ROLE}source"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What became of an attempt, as a value; app/queue/settle.py is the one place that matches it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from app.domain.failure import Failure, FailureKind
 from app.domain.work import Work
@@ -24,7 +26,7 @@ class Completed:
     """The picture is there. `cost` is in US dollars; `request_id` is the provider's own name of the exchange.
 
     `prompt` is what was drawn, where the provider changed the words; `shared` is the identical request that
-    the picture was made for, where it wasn't made for this one.
+    the picture was made for, where it wasn't made for this one. `data` is what there is to tell besides files.
     """
 
     provider: str
@@ -35,6 +37,7 @@ class Completed:
     request_id: str | None = None
     prompt: str | None = None
     shared: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

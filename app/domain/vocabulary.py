@@ -27,7 +27,19 @@ class Kind(StrEnum):
     TRANSLATION = "translation"
     VISION = "vision"
 
+    @property
+    def file(self) -> str | None:
+        """The role of the file that the request is about; None where it is about words."""
+        return "image" if self in PICTURES else _FILES.get(self)
 
+
+_FILES = {
+    Kind.MODEL: "model",
+    Kind.RETEXTURE: "model",
+    Kind.RIG: "rig",
+    Kind.SPRITES: "sheet",
+    Kind.VIDEO: "video",
+}
 # What the main document lets its clients ask for.
 PAGES = frozenset(
     {Kind.COLORING_PAGE, Kind.COVER, Kind.ILLUSTRATION, Kind.CHARACTER_REFERENCE, Kind.BACKGROUND}
@@ -98,7 +110,12 @@ class ImageFormat(StrEnum):
         return "jpg" if self is ImageFormat.JPEG else str(self)
 
 
-EXTENSIONS = {form.mime: form.extension for form in ImageFormat}
+EXTENSIONS = {form.mime: form.extension for form in ImageFormat} | {
+    "model/gltf-binary": "glb",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+    "application/json": "json",
+}
 
 
 class Role(StrEnum):

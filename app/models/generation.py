@@ -42,7 +42,8 @@ class GenerationRequest(Base):
 
     `attempts` counts what the client pays for; `fence` counts claims and only ever grows: a write that
     carries an old fence is refused. `due_at` is set while the request waits for a time (retry, poll,
-    notBefore), `held` while its batch is at its limit. `place` says both in one word. `work_key` is what
+    notBefore), `held` while its batch is at its limit or requests that it needs, as many as `needs`, haven't ended.
+    `place` says all this in one word. `work_key` is what
     its picture depends on, hashed (None: it shares nothing); `follows` is the identical request it waits for.
     """
 
@@ -76,7 +77,12 @@ class GenerationRequest(Base):
             "batch_index",
             postgresql_where=text("batch_id IS NOT NULL"),
         ),
-        Index("ix_generation_requests_held", "batch_id", "batch_index", postgresql_where=text("held")),
+        Index(
+            "ix_generation_requests_admissible",
+            "batch_id",
+            "batch_index",
+            postgresql_where=text("held AND needs = 0"),
+        ),
         Index(
             "ix_generation_requests_fair", "owner_id", "priority_weight", "fair_tag", postgresql_where=IN_LINE
         ),
@@ -144,6 +150,7 @@ class GenerationRequest(Base):
     lease_owner: Mapped[uuid.UUID | None]
     handle: Mapped[dict[str, Any] | None]
     held: Mapped[bool] = mapped_column(server_default="false")
+    needs: Mapped[int] = mapped_column(Integer, server_default="0")
     due_at: Mapped[datetime.datetime | None]
     expires_at: Mapped[datetime.datetime | None]
     event_seq: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -160,6 +167,8 @@ class GenerationRequest(Base):
     # The endpoint that is told of its end, and the address that the client gave for that.
     webhook_id: Mapped[str | None]
     webhook_url: Mapped[str | None]
+    # Whose files its own become, too, once it is completed (app/models/library.py).
+    asset_id: Mapped[str | None]
 
 
 class QueueEntry(Base):

@@ -280,3 +280,6 @@ class Provider(ABC):
     @abstractmethod
     def health(self) -> Health:
         """Say whether work can be sent now; cheap, and costs nothing."""
+
+    def close(self) -> None:  # noqa: B027 (most have nothing open)
+        """Give back what was opened; nobody is called any more."""

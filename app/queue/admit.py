@@ -1,11 +1,29 @@
-"""What its batch held back -> claimable.
+"""What its batch held back, or what waited for others to end -> claimable.
 
 At most `max_concurrent` requests of a batch are admitted and not yet ended. The first ones are admitted by
 enqueue; each ending admits the next in its own transaction; so the limit holds by construction. (A claim
-that counted the running ones peaked at 7 for a limit of 3.)
+that counted the running ones peaked at 7 for a limit of 3.) What needs others (app/queue/chain.py) is not admitted
+before they have ended.
 """
 
 from sqlalchemy import Connection, text
+
+from app.domain import ids
+from app.queue import chain
+
+
+def after(tx: Connection, request_id: str, batch_id: str | None, *, held: bool = False) -> None:
+    """A request has ended: let in whom its end lets in. Not for autocommit.
+
+    `held` says that it had no place of its batch, so that no other one can have that.
+    """
+    if batch_id is None:
+        return
+    if ids.is_pipeline(batch_id):
+        chain.advance(tx, [request_id])
+        repair(tx, batch_id)
+    elif not held:
+        next_of(tx, batch_id)
 
 
 def next_of(tx: Connection, batch_id: str | None, places: int = 1) -> int:
@@ -29,7 +47,7 @@ def repair(tx: Connection, batch_id: str) -> int:
 
 _ADMIT = text("""
 WITH next AS MATERIALIZED (
-    SELECT id FROM generation_requests WHERE batch_id = :batch AND held
+    SELECT id FROM generation_requests WHERE batch_id = :batch AND held AND needs = 0
     ORDER BY batch_index LIMIT :places FOR UPDATE SKIP LOCKED
 ), admitted AS (
     UPDATE generation_requests AS r SET held = false FROM next WHERE r.id = next.id
@@ -43,10 +61,10 @@ SELECT count(*) FROM admitted
 # The recursion hops from batch to batch along the index of held rows, however many rows each has.
 _STALLED = text("""
 WITH RECURSIVE holding AS (
-    (SELECT batch_id FROM generation_requests WHERE held ORDER BY batch_id LIMIT 1)
+    (SELECT batch_id FROM generation_requests WHERE held AND needs = 0 ORDER BY batch_id LIMIT 1)
     UNION ALL
     SELECT (SELECT r.batch_id FROM generation_requests AS r
-            WHERE r.held AND r.batch_id > holding.batch_id ORDER BY r.batch_id LIMIT 1)
+            WHERE r.held AND r.needs = 0 AND r.batch_id > holding.batch_id ORDER BY r.batch_id LIMIT 1)
     FROM holding WHERE holding.batch_id IS NOT NULL
 )
 SELECT b.id FROM holding JOIN generation_batches AS b ON b.id = holding.batch_id

@@ -1,4 +1,4 @@
-"""The rows of stored files: kept while a request or an upload refers to them, and let go a day after nothing does.
+"""The rows of stored files: kept while a request, an upload or the library refers to them, and let go a day after nothing does.
 
 Whoever publishes or removes a file holds the lock of its row while it does, so that one can't undo the other.
 """
@@ -43,6 +43,7 @@ def stray(tx: Connection, sha256: str) -> bool:
 _FREE = """
     NOT EXISTS (SELECT FROM request_assets AS r WHERE r.sha256 = a.sha256)
     AND NOT EXISTS (SELECT FROM uploads AS u WHERE u.sha256 = a.sha256)
+    AND NOT EXISTS (SELECT FROM library_files AS l WHERE l.sha256 = a.sha256)
 """
 _KEEP = text("""
 INSERT INTO assets (sha256, mime, bytes, width, height) VALUES (:sha256, :mime, :bytes, :width, :height)

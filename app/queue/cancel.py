@@ -32,8 +32,7 @@ def one(tx: Connection, owner_id: uuid.UUID | None, request_id: str) -> Cancelle
     note(tx, [request_id])
     tx.execute(_TIDY, {"ids": [request_id]})
     flights.land(tx, request_id)
-    if not row.held:
-        admit.next_of(tx, row.batch_id)
+    admit.after(tx, request_id, row.batch_id, held=row.held)
     return Cancelled(row.started, Work(row.provider, row.call_id, row.handle) if row.call_id else None)
 
 

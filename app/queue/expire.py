@@ -16,8 +16,7 @@ def overdue(tx: Connection, limit: int = 200) -> int:
     ended = tx.execute(_EXPIRE, given).all()
     note(tx, (row.id for row in ended))
     for row in ended:
-        if not row.held:
-            admit.next_of(tx, row.batch_id)
+        admit.after(tx, row.id, row.batch_id, held=row.held)
     return len(ended)
 
 

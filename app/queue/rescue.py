@@ -33,7 +33,7 @@ def expired(tx: Connection, limit: int = 200) -> int:
     note(tx, (row.id for row in rescued))
     for row in rescued:
         if row.status == "failed":
-            admit.next_of(tx, row.batch_id)
+            admit.after(tx, row.id, row.batch_id)
     return len(rescued)
 
 

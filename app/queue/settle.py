@@ -63,6 +63,7 @@ def complete(tx: Connection, claim: Claim, attempt_id: int | None, done: Complet
         "seed": done.seed,
         "cost": float(done.cost),
         "files": {file.role: asdict(file) for file in done.files},
+        "data": dict(done.data),
     }
     result |= {name: value for name, value in (("prompt", done.prompt), ("sharedWith", done.shared)) if value}
     files = [{"role": file.role, "sha256": file.sha256} for file in done.files]
@@ -78,7 +79,7 @@ def complete(tx: Connection, claim: Claim, attempt_id: int | None, done: Complet
         files=json.dumps(files),
     )
     if moved:
-        admit.next_of(tx, claim.batch_id)
+        admit.after(tx, claim.request_id, claim.batch_id)
     return moved
 
 
@@ -132,7 +133,7 @@ def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure)
     error = error_of(failure, retryable=failure.kind.retryable)
     moved = _move(tx, _FAIL, claim, attempt_id, error=json.dumps(error), **why)
     if moved:
-        admit.next_of(tx, claim.batch_id)
+        admit.after(tx, claim.request_id, claim.batch_id)
     return moved
 
 
@@ -193,7 +194,7 @@ WITH moved AS (
             SELECT FROM request_events AS e
             WHERE e.request_id = r.id AND e.seq = r.event_seq AND e.event = '{event}' AND {told}) THEN 0 ELSE 1 END
     WHERE id = :id AND fence = :fence AND lease_owner = :worker AND status = 'in-progress'
-    RETURNING id, status, event_seq, place, handle, due_at, progress, stage, attempts, priority_weight, fair_tag, result, error
+    RETURNING id, asset_id, status, event_seq, place, handle, due_at, progress, stage, attempts, priority_weight, fair_tag, result, error
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event, data)
     SELECT id, event_seq, '{event}', {data} FROM moved
@@ -224,6 +225,16 @@ _KEEP_FILES = """, kept AS (
     INSERT INTO request_assets (request_id, role, sha256)
     SELECT moved.id, f.role, f.sha256
     FROM moved, jsonb_to_recordset(CAST(:files AS jsonb)) AS f(role text, sha256 text)
+), shelved AS (
+    UPDATE library_assets AS l SET updated_at = clock_timestamp(), version = version + 1,
+        ready_at = CASE WHEN l.collection = 'image' OR CAST(:files AS jsonb) @> '[{"role": "model"}]'
+            THEN clock_timestamp() ELSE l.ready_at END
+    FROM moved WHERE l.id = moved.asset_id RETURNING l.id
+), shelf AS (
+    INSERT INTO library_files (asset_id, role, sha256)
+    SELECT shelved.id, f.role, f.sha256
+    FROM shelved, jsonb_to_recordset(CAST(:files AS jsonb)) AS f(role text, sha256 text)
+    ON CONFLICT (asset_id, role) DO UPDATE SET sha256 = EXCLUDED.sha256
 )"""
 _DUE = "due_at = CASE WHEN :seconds > 0 THEN clock_timestamp() + make_interval(secs => :seconds) END"
 _COMPLETE = _statement(

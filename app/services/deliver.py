@@ -1,19 +1,34 @@
 """What a provider delivered -> finished files: held on disk first where it is paid for, since a process can die."""
 
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
 import structlog
 
 from app.domain.failure import Charged, Failure, FailureKind
 from app.domain.verdict import Completed, Failed, Waiting
-from app.domain.vocabulary import ImageFormat
+from app.domain.vocabulary import ImageFormat, Kind
 from app.domain.work import Work
-from app.providers.base import Artifact, Done, Provider, ProviderError
+from app.providers import sniff
+from app.providers.base import MOST_DATA, Artifact, Done, Provider, ProviderError
 from app.runtime import Runtime
 from app.services.attempt import MOST_MISSED, Attempt
 from app.services.outcome import Outcome
-from app.storage.finish import BadImage, Finish, Provenance
+from app.storage.finish import BadImage, Finish, Finished, Provenance
 
 _log = structlog.get_logger(__name__)
 _DISK_SECONDS = 10.0
+_MOST_FILES = 64
+_ASKED = {
+    "image": "a picture",
+    "model": "a model",
+    "rig": "a rigged model",
+    "sheet": "a sheet of sprites",
+    "video": "a video",
+}
 
 
 def deliver(rt: Runtime, attempt: Attempt, provider: Provider, work: Work, done: Done) -> Outcome:
@@ -50,6 +65,7 @@ def _hold(rt: Runtime, name: str, done: Done) -> bool:
         "units": dict(done.units),
         "request_id": done.request_id,
         "prompt": done.prompt,
+        "data": dict(done.data),
     }
     try:
         rt.held.hold(name, facts, [one.content for one in done.artifacts])
@@ -64,8 +80,7 @@ def _finish(
 ) -> Outcome:
     attempt.progress(90, "finishing")
     try:
-        artifact = _only_image(done)
-        files = rt.finisher.finish(artifact.content, _wanted(attempt, provider, done, artifact))
+        files = _files(rt, attempt, provider, done)
     except BadImage as err:
         rt.held.drop(attempt.delivery(work.call_id))
         raise ProviderError(FailureKind.BAD_RESULT, str(err), charged=Charged.YES) from err
@@ -77,7 +92,14 @@ def _finish(
     )
     stored = tuple(file.facts for file in files)
     completed = Completed(
-        provider.name, done.model, done.seed, stored, cost, request_id=done.request_id, prompt=done.prompt
+        provider.name,
+        done.model,
+        done.seed,
+        stored,
+        cost,
+        request_id=done.request_id,
+        prompt=done.prompt,
+        data=done.data,
     )
     return Outcome(completed, files)
 
@@ -91,13 +113,52 @@ def _disk_failed(attempt: Attempt, work: Work, *, held: bool) -> Outcome:
     return Outcome(Waiting(work.unanswered(), _DISK_SECONDS, 90, "waiting for the disk"))
 
 
-def _only_image(done: Done) -> Artifact:
-    for artifact in done.artifacts:
-        if artifact.role == "image":
-            return artifact
-    raise ProviderError(
-        FailureKind.BAD_RESULT, "The provider answered without a picture.", charged=Charged.YES
-    )
+def _files(rt: Runtime, attempt: Attempt, provider: Provider, done: Done) -> tuple[Finished, ...]:
+    """Return the finished files, what the request is about first. Raises ProviderError, BadImage, OSError."""
+    kind = Kind(attempt.claim.type)
+    if len(json.dumps(dict(done.data))) > MOST_DATA:
+        raise _bad("The provider told more than can be kept.")
+    if kind.file is None:
+        if not done.data or (kind is not Kind.VISION and not done.data.get("text")):
+            raise _bad("The provider answered without words.")
+        return ()
+    parts = sorted(_named(done.artifacts), key=lambda part: part.role != kind.file)
+    if not parts or parts[0].role != kind.file:
+        raise _bad(f"The provider answered without {_ASKED[kind.file]}.")
+    with ExitStack() as drafts:
+        files: list[Finished] = []
+        for part in parts:
+            made = _finished(rt, attempt, provider, done, part)
+            files += made
+            for file in made:
+                drafts.callback(file.draft.unlink, missing_ok=True)
+        drafts.pop_all()
+    return tuple(files)
+
+
+def _finished(
+    rt: Runtime, attempt: Attempt, provider: Provider, done: Done, part: Artifact
+) -> tuple[Finished, ...]:
+    if part.role == "image":
+        return rt.finisher.finish(part.content, _wanted(attempt, provider, done, part))
+    if part.mime in sniff.PICTURES:
+        return (rt.finisher.part(part.content, part.role),)
+    return (rt.finisher.whole(part.content, part.role, part.mime),)
+
+
+def _named(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Return them under names of their own: a second animation is animation-1. A picture's thumbnail is ours."""
+    seen: Counter[str] = Counter()
+    named = []
+    for one in artifacts[:_MOST_FILES]:
+        twins = seen[one.role]
+        seen[one.role] += 1
+        named.append(replace(one, role=f"{one.role}-{twins}") if twins else one)
+    return [one for one in named if one.role != "thumbnail" or not seen["image"]]
+
+
+def _bad(message: str) -> ProviderError:
+    return ProviderError(FailureKind.BAD_RESULT, message, charged=Charged.YES)
 
 
 def _wanted(attempt: Attempt, provider: Provider, done: Done, artifact: Artifact) -> Finish:

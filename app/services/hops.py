@@ -20,11 +20,11 @@ from app.queue import attempts, gate, spend
 from app.queue.attempts import Begun, Tried
 from app.queue.gate import Gate, Shut
 from app.runtime import Runtime
-from app.services import budgets, references, route
+from app.services import budgets, inputs, route
 from app.services.attempt import MOST_MISSED, Attempt, Call
 from app.services.deliver import deliver
 from app.services.outcome import Outcome, insist
-from app.services.task import task_of
+from app.services.task import rerolled
 
 LONGEST_PAUSE = 60.0
 _NOT_TAKEN = Failure(FailureKind.WORKER_LOST, "The worker was lost before the provider had taken the work.")
@@ -43,15 +43,13 @@ def hop(rt: Runtime, attempt: Attempt) -> Outcome:
     claim = attempt.claim
     kind = Kind(claim.type)
     providers = route.order(rt, kind, claim.metadata.get("provider"))
-    given = references.load(rt, claim)
+    task = inputs.task(rt, claim)
     story = Story(_history(rt, attempt))
     while provider := route.next_of(providers, story.tried, story.passed):
         if attempt.leaving:
             return Outcome(attempt.given_back())
-        reroll = route.rerolls(provider.name, story.tried)
-        task = task_of(claim.request_id, kind, claim.prompt, claim.metadata, references=given, reroll=reroll)
         try:
-            plan = provider.plan(task)
+            plan = provider.plan(rerolled(task, route.rerolls(provider.name, story.tried)))
         except ProviderError as err:
             _pass_over(rt, attempt, provider, err.failure, story)
             continue

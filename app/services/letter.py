@@ -45,6 +45,7 @@ def of_event(rt: Runtime, sending: Sending) -> Message:
         "type": record.type,
         "status": str(_STATUS[event]),
         "batchId": record.batch_id,
+        **views.of_pipeline(record),
         "clientId": record.client_id,
         "projectId": record.project_id,
         "pageId": record.page_id,

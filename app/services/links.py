@@ -11,10 +11,10 @@ from app.runtime import Runtime
 _SALT = "atelier.files"
 
 
-def to_file(rt: Runtime, request_id: str, role: str) -> str:
-    """Return the address of a request's file, good for one to two periods of SIGNED_URL_SECONDS."""
+def to_file(rt: Runtime, holder_id: str, role: str) -> str:
+    """Return the address of a file of a request or an asset, good for one to two periods of SIGNED_URL_SECONDS."""
     until = (period(rt) + 2) * rt.settings.signed_url_seconds
-    return f"{rt.settings.public_url.rstrip('/')}/files/{_signer(rt).dumps([request_id, role, until])}"
+    return f"{rt.settings.public_url.rstrip('/')}/files/{_signer(rt).dumps([holder_id, role, until])}"
 
 
 def period(rt: Runtime) -> int:
@@ -23,14 +23,14 @@ def period(rt: Runtime) -> int:
 
 
 def opened(rt: Runtime, token: str) -> tuple[str, str]:
-    """Return (request id, role) that the address speaks of. Raises AccessDenied where it is forged or too old."""
+    """Return (id of a request or an asset, role) that the address speaks of. Raises AccessDenied where it is forged or too old."""
     try:
-        request_id, role, until = _signer(rt).loads(token)
+        holder_id, role, until = _signer(rt).loads(token)
     except (BadSignature, ValueError, TypeError):
         raise AccessDenied("The address is not valid.") from None
     if rt.clock().timestamp() > until:
         raise AccessDenied("The address has expired.")
-    return request_id, role
+    return holder_id, role
 
 
 def _signer(rt: Runtime) -> URLSafeSerializer:

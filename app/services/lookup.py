@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from app.domain import ids
 from app.domain.errors import NotFound
 from app.domain.lifecycle import Status
 from app.domain.reference import ROLE
@@ -135,11 +136,14 @@ def attempts(rt: Runtime, request_id: str) -> list[dict[str, Any]]:
         return [dict(row) for row in tx.execute(_ATTEMPTS, {"id": request_id}).mappings()]
 
 
-def file(rt: Runtime, owner: Who | None, request_id: str, role: str) -> File:
-    """Return a request's file by its role; `owner` None where a signed address was checked instead. Raises NotFound."""
-    given = {"id": request_id, "owner": owner.scope if owner else None, "role": role}
+def file(rt: Runtime, owner: Who | None, holder_id: str, role: str) -> File:
+    """Return a file of a request, or of an asset, by its role. Raises NotFound.
+
+    `owner` is None where a signed address was checked instead.
+    """
+    given = {"id": holder_id, "owner": owner.scope if owner else None, "role": role}
     with rt.db.once() as tx:
-        row = tx.execute(_FILE, given).one_or_none()
+        row = tx.execute(_ASSET_FILE if ids.is_asset(holder_id) else _FILE, given).one_or_none()
     if row is None:
         raise NotFound("File not found")
     return File(*row)
@@ -189,4 +193,11 @@ FROM generation_requests AS r
 JOIN request_assets AS ra ON ra.request_id = r.id AND ra.role = :role AND ra.role NOT LIKE '{ROLE}%'
 JOIN assets AS a ON a.sha256 = ra.sha256
 WHERE r.id = :id AND {MINE}
+""")
+_ASSET_FILE = text(f"""
+SELECT a.sha256, a.mime, a.bytes
+FROM library_assets AS l
+JOIN library_files AS lf ON lf.asset_id = l.id AND lf.role = :role
+JOIN assets AS a ON a.sha256 = lf.sha256
+WHERE l.id = :id AND l.deleted_at IS NULL AND {MINE}
 """)

@@ -1,8 +1,8 @@
 """Pictures that a request starts from: taken with the request or fetched before its first call, stored, referred to.
 
-A request's metadata names them as they are stored, by hash or by address: `{"referenceImages": [{"sha256": "..."},
-{"url": "..."}]}`. Its rows in `request_assets` (`reference-0`, ...) keep the files, those of addresses too once they
-were fetched.
+A request's metadata names them as they are stored, by hash, by address, or by the request that makes them:
+`{"referenceImages": [{"sha256": "..."}, {"url": "..."}, {"request": "...", "role": "image"}]}`. Its rows in
+`request_assets` (`reference-0`, ...) keep the files, those of addresses and requests too once they were read.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping, text
 
 from app.domain.errors import FieldFault, IllegalMove, Invalid
 from app.domain.failure import FailureKind
-from app.domain.reference import ROLE, Given, Inline, Linked, Uploaded, role
+from app.domain.reference import Given, Inline, Linked, Uploaded, role
 from app.egress.address import origin
 from app.egress.errors import EgressError, Late, Refused, TooLarge, Unreached
 from app.egress.guard import Guard
@@ -83,12 +83,19 @@ def load(rt: Runtime, claim: Claim) -> tuple[Reference, ...]:
     wanted = claim.metadata.get(FIELD, ())
     if not wanted:
         return ()
-    stored = rt.db.insist(lambda: _stored(rt, claim), seconds=rt.settings.attempt_seconds)
+    stored = rt.db.insist(lambda: stored_of(rt, claim.request_id), seconds=rt.settings.attempt_seconds)
     try:
         return tuple(_loaded(rt, claim, n, image, stored.get(role(n))) for n, image in enumerate(wanted))
     except OSError as err:
         _log.error("reference_not_read", request=claim.request_id, error=type(err).__name__, errno=err.errno)
         raise ProviderError(FailureKind.STORAGE, "The reference images can't be read or stored now.") from err
+
+
+def stored_of(rt: Runtime, request_id: str) -> dict[str, tuple[str, str]]:
+    """Return hash and media type of the files of a request, those that it works from too, by role."""
+    with rt.db.once() as tx:
+        rows = tx.execute(_STORED, {"id": request_id})
+        return {row.role: (row.sha256, row.mime) for row in rows}
 
 
 def _refuse(faults: Sequence[FieldFault]) -> None:
@@ -170,13 +177,6 @@ def _literal(host: str) -> str | None:
         return None
 
 
-def _stored(rt: Runtime, claim: Claim) -> dict[str, tuple[str, str]]:
-    """Return hash and media type of what the request refers to, by role."""
-    with rt.db.once() as tx:
-        rows = tx.execute(_STORED, {"id": claim.request_id})
-        return {row.role: (row.sha256, row.mime) for row in rows}
-
-
 def _loaded(
     rt: Runtime, claim: Claim, index: int, image: Mapping[str, str], stored: tuple[str, str] | None
 ) -> Reference:
@@ -185,12 +185,13 @@ def _loaded(
         with rt.store.open(sha256) as file:
             return Reference(file.read(), mime, sha256)
     if "url" in image:
-        return _fetched(rt, claim, index, image["url"])
+        return _read(rt, claim, index, _fetched(rt, index, image["url"]))
+    if "request" in image:
+        return _read(rt, claim, index, _made(rt, index, image["request"], image["role"]))
     raise ProviderError(FailureKind.BAD_REQUEST, f"Reference image {index + 1} is no longer stored.")
 
 
-def _fetched(rt: Runtime, claim: Claim, index: int, url: str) -> Reference:
-    """Get the picture, make it ours, and keep it, so that another attempt finds it."""
+def _fetched(rt: Runtime, index: int, url: str) -> bytes:
     nth = f"Reference image {index + 1}"
     try:
         reply = rt.egress.fetch(url, seconds=FETCH_SECONDS, limit=FETCH_BYTES)
@@ -202,10 +203,25 @@ def _fetched(rt: Runtime, claim: Claim, index: int, url: str) -> Reference:
     if sniff.mime_of(reply.body) not in sniff.PICTURES:
         why = "it is not a PNG, JPEG, WebP, GIF or AVIF picture"
         raise ProviderError(FailureKind.BAD_REQUEST, f"{nth} can't be used: {why}.")
+    return reply.body
+
+
+def _made(rt: Runtime, index: int, request_id: str, role: str) -> bytes:
+    """Return the picture that a request before this one has made."""
+    made = rt.db.insist(lambda: stored_of(rt, request_id), seconds=rt.settings.attempt_seconds).get(role)
+    if made is None:
+        raise ProviderError(FailureKind.BAD_REQUEST, f"Reference image {index + 1} is no longer stored.")
+    with rt.store.open(made[0]) as file:
+        return file.read()
+
+
+def _read(rt: Runtime, claim: Claim, index: int, content: bytes) -> Reference:
+    """Make the picture ours, and keep it, so that another attempt finds it."""
     try:
-        file = rt.finisher.reference(reply.body)
+        file = rt.finisher.reference(content)
     except BadImage as err:
-        raise ProviderError(FailureKind.BAD_REQUEST, f"{nth} can't be used. {err}") from err
+        message = f"Reference image {index + 1} can't be used. {err}"
+        raise ProviderError(FailureKind.BAD_REQUEST, message) from err
     try:
         content = file.draft.read_bytes()
         rt.db.insist(lambda: _keep(rt, claim, index, file), seconds=rt.settings.attempt_seconds)
@@ -237,9 +253,9 @@ def _why(err: EgressError) -> str:
             return "the answer broke off"
 
 
-_STORED = text(f"""
+_STORED = text("""
 SELECT role, sha256, mime FROM request_assets JOIN assets USING (sha256)
-WHERE request_id = :id AND role LIKE '{ROLE}%'
+WHERE request_id = :id
 """)
 _REFER = text("""
 INSERT INTO request_assets (request_id, role, sha256)

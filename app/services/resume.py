@@ -4,15 +4,13 @@ from dataclasses import replace
 
 from app.domain.failure import Charged, Failure, FailureKind
 from app.domain.verdict import Failed, Released, Waiting
-from app.domain.vocabulary import Kind
 from app.domain.work import Work
 from app.providers.base import Provider, ProviderError
 from app.queue import attempts
 from app.runtime import Runtime
-from app.services import deliver, hops, references
+from app.services import deliver, hops, inputs
 from app.services.attempt import MOST_MISSED, Attempt, Call
 from app.services.outcome import Outcome, insist
-from app.services.task import task_of
 
 
 def resume(rt: Runtime, attempt: Attempt, work: Work) -> Outcome:
@@ -49,15 +47,8 @@ def _go_on(rt: Runtime, attempt: Attempt, provider: Provider, call: Call) -> Out
 
 
 def _look_for(rt: Runtime, attempt: Attempt, provider: Provider, call: Call) -> Outcome:
-    claim = attempt.claim
-    task = task_of(
-        claim.request_id,
-        Kind(claim.type),
-        claim.prompt,
-        claim.metadata,
-        references=references.load(rt, claim),
-    )
-    return hops.unanswered(rt, attempt, provider, provider.plan(task), call)
+    plan = provider.plan(inputs.task(rt, attempt.claim))
+    return hops.unanswered(rt, attempt, provider, plan, call)
 
 
 def _poll(rt: Runtime, attempt: Attempt, provider: Provider, call: Call) -> Outcome:

@@ -62,9 +62,9 @@ def again(rt: Runtime, who: Who, row: RowMapping) -> NewRequest:
     )
 
 
-_COLUMNS = "id, owner_id, type, prompt, priority, max_attempts, metadata, project_id, page_id, client_id, status, webhook_url"
-_ONE = text(f"SELECT {_COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
+COLUMNS = "id, owner_id, type, prompt, priority, max_attempts, metadata, project_id, page_id, client_id, status, webhook_url"
+_ONE = text(f"SELECT {COLUMNS} FROM generation_requests WHERE id = :id AND {MINE}")
 _FAILED = text(
-    f"SELECT {_COLUMNS} FROM generation_requests"
+    f"SELECT {COLUMNS} FROM generation_requests"
     f" WHERE batch_id = :batch AND status = 'failed' AND {MINE} ORDER BY batch_index"
 )

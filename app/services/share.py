@@ -56,4 +56,5 @@ def _same_as(request_id: str, result: dict[str, Any]) -> Completed:
         files=tuple(Stored(**facts) for facts in result["files"].values()),
         prompt=result.get("prompt"),
         shared=result.get("sharedWith", request_id),
+        data=result.get("data", {}),
     )

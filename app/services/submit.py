@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -129,10 +129,14 @@ def write(
     body: dict[str, Any],
     *,
     batch: NewBatch | None = None,
+    into: str | None = None,
+    also: Callable[[Connection], object] | None = None,
     key: Key | None,
     traceparent: str | None,
 ) -> Answer:
     """Write the requests and the answer that speaks of them in one transaction, then ring.
+
+    `into` is the batch that they come to, where that is there already; `also` writes what belongs to them.
 
     Raises KeyReused; OverBudget where they may cost more than is left; Invalid where their webhooks lead to too many servers.
     """
@@ -142,16 +146,19 @@ def write(
     hooked = any(request.webhook_url for request in requests)
 
     def act() -> Answer:
-        with rt.db.begin() if reserved or hooked else rt.db.once() as tx:
+        with rt.db.begin() if reserved or hooked or also else rt.db.once() as tx:
             found = webhook_url.resolved(rt, tx, who, requests)
-            if enqueue.put(tx, who.user_id, found, batch=batch, key=kept, traceparent=traceparent):
-                spend.reserve(tx, who.user_id, reserved, limits)
+            owner = who.user_id
+            if enqueue.put(tx, owner, found, batch=batch, into=into, key=kept, traceparent=traceparent):
+                spend.reserve(tx, owner, reserved, limits)
+                if also:
+                    also(tx)
                 return Answer(body)
             return _first_answer(tx, who, key)
 
     answer = rt.db.again(act)
     if not answer.replayed:
-        rt.bell.ring(sum(not request.held for request in requests))
+        rt.bell.ring(sum(not (request.held or request.needs) for request in requests))
     return answer
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.domain.prompts import enhance
@@ -17,15 +18,11 @@ def task_of(
     metadata: Mapping[str, Any],
     *,
     references: tuple[Reference, ...] = (),
-    reroll: int = 0,
+    source: Reference | None = None,
 ) -> Task:
-    """Return the task of a request. A missing seed is made from the id, so that a retry draws the same.
-
-    `reroll` counts the pictures that a provider withheld: the next one is drawn from another seed.
-    """
+    """Return the task of a request. A missing seed is made from the id, so that a retry draws the same."""
     style, ratio = metadata.get("imageStyle"), _ratio(metadata)
-    width, height = (ratio or AspectRatio.SQUARE).size()
-    seed: int = metadata.get("seed", seed_of(request_id))
+    width, height = metadata.get("size") or (ratio or AspectRatio.SQUARE).size()
     return Task(
         request_id=request_id,
         kind=kind,
@@ -33,12 +30,18 @@ def task_of(
         full_prompt=enhance(prompt, kind, style, ratio),
         width=width,
         height=height,
-        seed=(seed + reroll) % 2**31,
+        seed=metadata.get("seed", seed_of(request_id)),
         style=style,
         negative_prompt=metadata.get("negativePrompt"),
         references=references,
-        settings={name: metadata[name] for name in _SETTINGS if name in metadata},
+        source=source,
+        settings=metadata.get("settings", {}),
     )
+
+
+def rerolled(task: Task, times: int) -> Task:
+    """Return the task from another seed, where a provider has withheld what it drew so many times."""
+    return replace(task, seed=(task.seed + times) % 2**31)
 
 
 def seed_of(request_id: str) -> int:
@@ -60,7 +63,16 @@ def _ratio(metadata: Mapping[str, Any]) -> AspectRatio | None:
     return AspectRatio(metadata["aspectRatio"]) if "aspectRatio" in metadata else None
 
 
-# What a provider may be told beside the prompt and the shape.
-_SETTINGS = ("enhance",)
 # Style and shape are in the full prompt; the shape alone also decides the size.
-_TELLING = ("aspectRatio", "seed", "negativePrompt", "provider", "format", "referenceImages", *_SETTINGS)
+_TELLING = (
+    "aspectRatio",
+    "size",
+    "seed",
+    "negativePrompt",
+    "provider",
+    "format",
+    "referenceImages",
+    "source",
+    "promptFrom",
+    "settings",
+)

@@ -4,9 +4,15 @@ import base64
 from typing import Any
 
 from app.clock import iso
+from app.domain import ids
+from app.domain.vocabulary import Kind
 from app.runtime import Runtime
 from app.services import links
 from app.services.lookup import Record
+
+# What a picture's request has; others list all their files.
+_PICTURE = ("image", "thumbnail")
+_ADDRESSED = ("image", "thumbnail", "model", "rig", "video", "sheet")
 
 
 def of_request(
@@ -24,6 +30,7 @@ def of_request(
         "projectId": record.project_id,
         "pageId": record.page_id,
         "batchId": record.batch_id,
+        **of_pipeline(record),
         "clientId": record.client_id,
         "originId": record.origin_id,
         "metadata": _metadata(record),
@@ -34,6 +41,12 @@ def of_request(
     if position is not None:
         shown["queuePosition"] = position
     return shown
+
+
+def of_pipeline(record: Record) -> dict[str, str]:
+    """Return the field that says which pipeline the request is a stage of, if it is one."""
+    batch = record.batch_id
+    return {"pipelineId": batch} if batch and ids.is_pipeline(batch) else {}
 
 
 def _metadata(record: Record) -> dict[str, Any]:
@@ -62,17 +75,27 @@ def result(rt: Runtime, record: Record, *, image_data: bool = False) -> dict[str
         **{name: record.result[name] for name in ("provider", "model", "seed", "cost")},
         "generationTime": _milliseconds(record),
     }
-    image = record.result["files"].get("image")
-    if image is None:
+    if data := record.result.get("data"):
+        shown["data"] = data
+    files = record.result["files"]
+    main = files.get(Kind(record.type).file)
+    if main is None:
         return shown
-    shown |= {
-        "imageUrl": links.to_file(rt, record.id, "image"),
-        "thumbnailUrl": links.to_file(rt, record.id, "thumbnail"),
-        **{name: image[name] for name in ("width", "height", "mime", "bytes", "sha256")},
-    }
-    if image_data and (content := _content(rt, image["sha256"])):
+    shown |= {name: main[name] for name in ("width", "height", "mime", "bytes", "sha256")}
+    image = files.get("image")
+    if image is None or len(files) > len(_PICTURE):
+        shown["files"] = {role: _shown_file(rt, record.id, role, file) for role, file in files.items()}
+    shown |= {f"{role}Url": links.to_file(rt, record.id, role) for role in _ADDRESSED if role in files}
+    if image and image_data and (content := _content(rt, image["sha256"])):
         shown["imageData"] = f"data:{image['mime']};base64,{base64.b64encode(content).decode()}"
     return shown
+
+
+def _shown_file(rt: Runtime, request_id: str, role: str, file: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "url": links.to_file(rt, request_id, role),
+        **{name: file[name] for name in ("mime", "bytes", "sha256")},
+    }
 
 
 def _content(rt: Runtime, sha256: str) -> bytes | None:

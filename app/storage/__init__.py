@@ -2,6 +2,7 @@
 
     finish.py       the parent's side: bytes from outside in, checked drafts out
     studio.py       the child's side: decode, check, turn upright, write picture and thumbnail
+    containers.py   models, videos and JSON, which are kept as they came
     formats.py      how each file format is written
     provenance.py   where a picture came from, as EXIF and XMP
     picture.py      what travels between the two sides

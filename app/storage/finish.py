@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.domain.verdict import Stored
-from app.storage import studio
 from app.guarded.child import Limits
-from app.storage.files import AssetStore
 from app.guarded.guard import ChildDied, ChildTimedOut, Guard
+from app.storage import studio
+from app.storage.files import AssetStore
 from app.storage.picture import BadImage, Finish, Provenance
 
 __all__ = ["BadImage", "Finish", "Finished", "Finisher", "Provenance"]
@@ -31,7 +31,7 @@ class Finished:
 
     @property
     def role(self) -> str:
-        """What the file is of the request: "image" or "thumbnail"; "reference" before it is one's."""
+        """What the file is of the request: "image", "thumbnail", "model"; "reference" before it is one's."""
         return self.facts.role
 
 
@@ -70,6 +70,23 @@ class Finisher:
             leftovers.pop_all()
             return Finished(draft, facts)
 
+    def part(self, content: bytes, role: str) -> Finished:
+        """Return the draft of a picture that comes beside what a request is about (studio.part). Raises as `finish` does."""
+        with self._taken(content) as taken, ExitStack() as leftovers:
+            draft = self._draft(leftovers)
+            facts = self._guarded(studio.part, taken, draft, role)
+            leftovers.pop_all()
+            return Finished(draft, facts)
+
+    def whole(self, content: bytes, role: str, mime: str) -> Finished:
+        """Return the draft of a model, a video or JSON, kept byte for byte. Raises as `finish` does."""
+        with ExitStack() as leftovers:
+            draft = leftovers.enter_context(self._taken(content))
+            facts = self._guarded(studio.whole, draft, role, mime)
+            kept = self._store.draft()
+            draft.rename(kept)
+            return Finished(kept, facts)
+
     def close(self) -> None:
         """Kill the children; pictures in the making end with OSError."""
         self._guard.close()
@@ -78,7 +95,7 @@ class Finisher:
     def _taken(self, content: bytes) -> Iterator[Path]:
         """Give a file with this content."""
         if len(content) > MAX_BYTES:
-            raise BadImage("The picture's file is too large.")
+            raise BadImage("The file is too large.")
         with ExitStack() as leftovers:
             taken = self._draft(leftovers)
             taken.write_bytes(content)

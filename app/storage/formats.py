@@ -39,6 +39,11 @@ def encode_thumbnail(image: Image.Image) -> bytes:
     return _save(image, "WEBP", quality=80, method=2)
 
 
+def encode_exactly(image: Image.Image) -> bytes:
+    """Return a PNG with these pixels, without metadata."""
+    return _save(image, "PNG", compress_level=6)
+
+
 def encode_reference(image: Image.Image) -> tuple[bytes, ImageFormat]:
     """Return a file without metadata for providers: what has few colours or is transparent without loss, else JPEG."""
     if image.mode == "RGBA" or image.getcolors(_PALETTE) is not None:

@@ -7,6 +7,7 @@ written whole, in calls of our own, so that an OSError which leaves here is the 
 
 import hashlib
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -23,7 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from app.domain.verdict import Stored
 from app.domain.vocabulary import ImageFormat
-from app.storage import formats
+from app.storage import containers, formats
 from app.storage.files import write_synced
 from app.storage.picture import BadImage, Finish
 
@@ -77,9 +78,33 @@ def finish(source: Path, image: Path, thumbnail: Path, wanted: Finish) -> tuple[
     write_synced(image, full)
     write_synced(thumbnail, small)
     return (
-        _facts("image", full, form, picture.size),
-        _facts("thumbnail", small, ImageFormat.WEBP, THUMBNAIL),
+        _facts("image", full, form.mime, picture.size),
+        _facts("thumbnail", small, ImageFormat.WEBP.mime, THUMBNAIL),
     )
+
+
+def part(source: Path, target: Path, role: str) -> Stored:
+    """Read the picture at `source`, which is not what the request is about, and write it at `target` without loss.
+
+    A thumbnail is made as small as all are. Raises as `finish` does.
+    """
+    picture = decode(source.read_bytes(), line_art=True)
+    with _blaming("The picture could not be written anew."):
+        if role == "thumbnail":
+            content, form, size = formats.encode_thumbnail(miniature(picture)), ImageFormat.WEBP, THUMBNAIL
+        else:
+            content, form, size = formats.encode_exactly(picture), ImageFormat.PNG, picture.size
+    write_synced(target, content)
+    return _facts(role, content, form.mime, size)
+
+
+def whole(path: Path, role: str, mime: str) -> Stored:
+    """Look at the model, video or JSON at `path`, which stays as it is, synced. Raises as `finish` does."""
+    content = path.read_bytes()
+    size = containers.measured(content, mime)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return _facts(role, content, mime, size)
 
 
 def decode(content: bytes, *, line_art: bool = False) -> Image.Image:
@@ -106,7 +131,7 @@ def reference(source: Path, target: Path) -> Stored:
     with _blaming("The picture could not be written anew."):
         content, form = formats.encode_reference(picture)
     write_synced(target, content)
-    return _facts("reference", content, form, picture.size)
+    return _facts("reference", content, form.mime, picture.size)
 
 
 def reduce(content: bytes) -> Image.Image:
@@ -218,5 +243,5 @@ def _grey(image: Image.Image) -> Image.Image:
     return red if same else image
 
 
-def _facts(role: str, content: bytes, form: ImageFormat, size: tuple[int, int]) -> Stored:
-    return Stored(role, hashlib.sha256(content).hexdigest(), form.mime, len(content), *size)
+def _facts(role: str, content: bytes, mime: str, size: tuple[int, int]) -> Stored:
+    return Stored(role, hashlib.sha256(content).hexdigest(), mime, len(content), *size)

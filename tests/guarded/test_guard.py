@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.storage import studio
 from app.guarded.child import Limits, settle_in
 from app.guarded.guard import ChildDied, ChildTimedOut, Guard, PoolLost
+from app.storage import studio
 
 ROOT = Path(__file__).parents[2]
 Eventually = Callable[..., None]

@@ -17,9 +17,9 @@ from PIL import Image
 
 from app.domain.errors import HouseError
 from app.domain.vocabulary import ImageFormat
+from app.guarded.guard import ChildDied
 from app.storage.files import AssetStore
 from app.storage.finish import MAX_BYTES, BadImage, Finish, Finisher
-from app.guarded.guard import ChildDied
 
 AsFile = Callable[..., bytes]
 Bomb = Callable[[int, int], bytes]

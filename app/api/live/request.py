@@ -68,7 +68,7 @@ def _topic(found: dict[str, Any]) -> tuple[Scope | None, str]:
     if not named and (found.get("topic") == "queue" or found.get("queue")):
         return None, ""
     if len(named) != 1:
-        raise BadRequest('Name one of requestId, batchId, projectId, or "topic": "queue".')
+        raise BadRequest('Name one of requestId, batchId, pipelineId, projectId, or "topic": "queue".')
     [(scope, name)] = named
     if not _is_text(name, _LONGEST_ID):
         raise BadRequest(f"{scope}: must be text of at most {_LONGEST_ID} characters.")

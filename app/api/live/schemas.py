@@ -26,6 +26,7 @@ class WatchSchema(CamelSchema):
 
     request_id = Text(validate=_ID)
     batch_id = Text(validate=_ID)
+    pipeline_id = Text(validate=_ID)
     project_id = Text(validate=_ID)
     topic = fields.String(validate=validate.OneOf(["queue"]))
     after = fields.Integer(validate=_SEQ)
@@ -33,9 +34,11 @@ class WatchSchema(CamelSchema):
 
     @validates_schema
     def _one(self, data: dict[str, Any], **_kwargs: Any) -> None:
-        named = data.keys() & {"request_id", "batch_id", "project_id", "topic"}
+        named = data.keys() & {*_SCOPES, "topic"}
         if len(named) != 1:
-            raise ValidationError("Name one of requestId, batchId, projectId, or topic=queue.", "requestId")
+            raise ValidationError(
+                "Name one of requestId, batchId, pipelineId, projectId, or topic=queue.", "requestId"
+            )
 
     @post_load
     def _wanted(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -44,7 +47,12 @@ class WatchSchema(CamelSchema):
         return {"scope": _SCOPES.get(field), "name": data.get(field, ""), "after": after}
 
 
-_SCOPES = {"request_id": Scope.REQUEST, "batch_id": Scope.BATCH, "project_id": Scope.PROJECT}
+_SCOPES = {
+    "request_id": Scope.REQUEST,
+    "batch_id": Scope.BATCH,
+    "project_id": Scope.PROJECT,
+    "pipeline_id": Scope.PIPELINE,
+}
 
 
 def _last_event_id() -> int | None:

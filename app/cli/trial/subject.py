@@ -123,7 +123,7 @@ def _samples(task: Task) -> Iterator[Task]:
     """Yield the task, and where words alone don't do, with a picture to start from, and with a model to change."""
     yield task
     yield replace(task, references=(_picture(),))
-    yield replace(task, source="https://example.com/model.glb")
+    yield replace(task, source=Reference(b"glTF", "model/gltf-binary", "0" * 64))
 
 
 def _picture() -> Reference:

@@ -129,7 +129,7 @@ class Hub:
     def look(self) -> None:
         """See what happened to all that is watched, heard or not."""
         with self._lock:
-            mine = [one for one in self._topics if one.scope is Scope.PROJECT]
+            mine = [one for one in self._topics if one.scope.grows]
             live = {
                 request_id
                 for watched in self._topics.values()
@@ -203,7 +203,7 @@ class Hub:
         """Follow those that are new in a project that is watched."""
         with self._lock:
             unknown = ids - self._placed
-            if not any(one.scope is Scope.PROJECT for one in self._topics):
+            if not any(one.scope.grows for one in self._topics):
                 return
         with self._rt.db.once() as tx:
             found = topics.topics_of(tx, list(unknown)) if unknown else {}

@@ -30,6 +30,12 @@ class Scope(StrEnum):
     REQUEST = "requestId"
     BATCH = "batchId"
     PROJECT = "projectId"
+    PIPELINE = "pipelineId"
+
+    @property
+    def grows(self) -> bool:
+        """Whether requests may come to it later."""
+        return self in (Scope.PROJECT, Scope.PIPELINE)
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,17 @@ def standing(rt: Runtime, who: Who, topic: Topic) -> Standing:
         return Standing(_rows(tx, rt, who, topic))
 
 
-def newcomers(rt: Runtime, projects: Sequence[Topic]) -> set[str]:
-    """Return the requests that came lately to these projects."""
-    if not projects:
+def newcomers(rt: Runtime, growing: Sequence[Topic]) -> set[str]:
+    """Return the requests that came lately to these projects and pipelines."""
+    if not growing:
         return set()
     with rt.db.once() as tx:
         return {
             found
-            for project in projects
+            for topic in growing
             for found in tx.execute(
-                _NEW, {"project": project.id, "owner": project.owner, "since": _since(rt)}
+                _NEW if topic.scope is Scope.PROJECT else _STAGES,
+                {"id": topic.id, "owner": topic.owner, "since": _since(rt)},
             ).scalars()
         }
 
@@ -102,6 +109,7 @@ def topics_of(tx: Connection, requests: Sequence[str]) -> dict[str, list[Topic]]
         row.id: [
             Topic(Scope.REQUEST, row.id),
             Topic(Scope.BATCH, row.batch_id),
+            Topic(Scope.PIPELINE, row.batch_id),
             Topic(Scope.PROJECT, row.project_id, row.owner_id),
             Topic(Scope.PROJECT, row.project_id),
         ]
@@ -118,7 +126,7 @@ def _rows(tx: Connection, rt: Runtime, who: Who, topic: Topic) -> list[dict[str,
     if topic.scope is Scope.PROJECT:
         return [dict(row) for row in tx.execute(_PROJECT, given).mappings()]
     if tx.execute(_BATCH, given).one_or_none() is None:
-        raise NotFound("Batch not found")
+        raise NotFound("Pipeline not found" if topic.scope is Scope.PIPELINE else "Batch not found")
     return [dict(row) for row in tx.execute(_MEMBERS, given).mappings()]
 
 
@@ -143,6 +151,7 @@ ORDER BY r.id DESC LIMIT :limit
 """)
 _NEW = text(f"""
 SELECT r.id FROM ({_OWNERS}) AS u CROSS JOIN LATERAL (
-    SELECT id FROM generation_requests WHERE owner_id = u.id AND project_id = :project AND id > :since) AS r
+    SELECT id FROM generation_requests WHERE owner_id = u.id AND project_id = :id AND id > :since) AS r
 """)
+_STAGES = text("SELECT id FROM generation_requests WHERE batch_id = :id AND id > :since")
 _PLACES = text("SELECT id, batch_id, project_id, owner_id FROM generation_requests WHERE id = ANY(:ids)")

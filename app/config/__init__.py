@@ -1,25 +1,22 @@
 """The settings: read once from the environment or `.env`, every fault reported at once.
 
-The only module that reads the environment. A secret `NAME` may also come from a file named by `NAME_FILE`.
+env.py is what reads the environment. A secret `NAME` may also come from a file named by `NAME_FILE`.
 The guide's own names are kept [A22].
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
+from environs import EnvValidationError, validate
 
-from app.domain.options import Ambiguous, Options, Rate
+from app.config import checks
+from app.config.env import Env
+from app.config.providers import providers
+from app.domain.options import Options
 from app.domain.vocabulary import Kind
-
-MIN_SECRET_BYTES = 32
-# Used, in this order, where PROVIDERS is not set and their keys are.
-KEYED = ("openai", "stability", "gemini", "huggingface", "replicate", "fal")
-MOST_DOLLARS = 1_000_000
 
 
 class BadSettings(Exception):
@@ -42,6 +39,11 @@ class Settings:
     patience_seconds: int
     result_cache_seconds: float
     fetch_allow: tuple[str, ...]
+    detector_model: Path | None
+    detector_url: str | None
+    detector_api_key: str | None
+    detector_threshold: float
+    pet_check: str
     webhook_allow_private: bool
     webhook_disable_days: float
     webhook_concurrency: int
@@ -60,6 +62,8 @@ class Settings:
     rate_limit_batch_items: str
     rate_limit_upload: str
     rate_limit_webhook_test: str
+    rate_limit_images: str
+    rate_limit_scenes: str
     rate_limit_login: str
     rate_limit_default: str
 
@@ -77,6 +81,8 @@ class Settings:
     result_retention_days: int
     idempotency_hours: int
     upload_hours: int
+    scene_days: float
+    trash_days: float
     signed_url_seconds: int
     finish_memory_mb: int
     finish_seconds: int
@@ -112,7 +118,7 @@ def load(env_file: Path | None = None) -> Settings:
 
     Raises BadSettings with every fault, each on a line that names the variable.
     """
-    env = _Env(eager=False, strip_whitespace=True)
+    env = Env(eager=False, strip_whitespace=True)
     env.read_env(str(env_file or Path(".env").absolute()), recurse=False)
     try:
         values = _read(env)
@@ -127,35 +133,32 @@ def load(env_file: Path | None = None) -> Settings:
     return settings
 
 
-class _Env(FileAwareEnv):
-    """The environment, and below it what `.env` says."""
-
-    def names(self) -> set[str]:
-        """Return every variable that is set."""
-        return {*os.environ, *self._environ}
-
-
-def _read(env: _Env) -> dict[str, Any]:
+def _read(env: Env) -> dict[str, Any]:
     positive = validate.Range(min=1)
     return {
-        "database_url": env.str("DATABASE_URL", validate=_postgres),
+        "database_url": env.str("DATABASE_URL", validate=checks.postgres),
         "redis_url": env.str("REDIS_URL"),
-        "jwt_secret": env.str("JWT_SECRET", validate=_long_enough),
+        "jwt_secret": env.str("JWT_SECRET", validate=checks.long_enough),
         "asset_dir": Path(env.str("ASSET_DIR", "data/assets")).absolute(),
         "public_url": env.str("PUBLIC_URL", "http://127.0.0.1:8000"),
-        **_providers(env),
+        **providers(env),
         "provider_modules": tuple(env.list("PROVIDER_MODULES", [])),
         "patience_seconds": env.int("PATIENCE_SECONDS", 60, validate=validate.Range(min=0)),
         "result_cache_seconds": env.float("RESULT_CACHE_SECONDS", 0.0, validate=validate.Range(min=0)),
         "fetch_allow": tuple(env.list("FETCH_ALLOW", [])),
+        "detector_model": env.path("DETECTOR_MODEL", None),
+        "detector_url": env.str("DETECTOR_URL", None) or None,
+        "detector_api_key": env.str("DETECTOR_API_KEY", None) or None,
+        "detector_threshold": env.float("DETECTOR_THRESHOLD", 0.3, validate=validate.Range(min=0, max=1)),
+        "pet_check": env.str("PET_CHECK", "auto", validate=validate.OneOf(["auto", "require", "off"])),
         "webhook_allow_private": env.bool("WEBHOOK_ALLOW_PRIVATE", False),
         "webhook_disable_days": env.float("WEBHOOK_DISABLE_DAYS", 5.0, validate=validate.Range(min=0)),
         "webhook_concurrency": env.int("WEBHOOK_CONCURRENCY", 8, validate=positive),
         "prices_file": env.path("PRICES_FILE", None),
-        "budget_daily": env.decimal("BUDGET_DAILY_USD", None, validate=_dollars),
-        "budget_monthly": env.decimal("BUDGET_MONTHLY_USD", None, validate=_dollars),
-        "client_budget_daily": env.decimal("CLIENT_BUDGET_DAILY_USD", None, validate=_dollars),
-        "client_budget_monthly": env.decimal("CLIENT_BUDGET_MONTHLY_USD", None, validate=_dollars),
+        "budget_daily": env.decimal("BUDGET_DAILY_USD", None, validate=checks.dollars),
+        "budget_monthly": env.decimal("BUDGET_MONTHLY_USD", None, validate=checks.dollars),
+        "client_budget_daily": env.decimal("CLIENT_BUDGET_DAILY_USD", None, validate=checks.dollars),
+        "client_budget_monthly": env.decimal("CLIENT_BUDGET_MONTHLY_USD", None, validate=checks.dollars),
         "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 900, validate=positive),
         "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=positive),
         "cors_origins": tuple(env.list("CORS_ORIGINS", [])),
@@ -164,6 +167,8 @@ def _read(env: _Env) -> dict[str, Any]:
         "rate_limit_batch_items": env.str("RATE_LIMIT_BATCH_ITEMS", "5000/15minutes"),
         "rate_limit_upload": env.str("RATE_LIMIT_UPLOAD", "400/15minutes"),
         "rate_limit_webhook_test": env.str("RATE_LIMIT_WEBHOOK_TEST", "10/minute"),
+        "rate_limit_images": env.str("RATE_LIMIT_IMAGES", "10/minute"),
+        "rate_limit_scenes": env.str("RATE_LIMIT_SCENES", "5/minute"),
         "rate_limit_login": env.str("RATE_LIMIT_LOGIN", "10/minute"),
         "rate_limit_default": env.str("RATE_LIMIT_DEFAULT", "1200/minute"),
         "lease_seconds": env.int("LEASE_SECONDS", 60, validate=positive),
@@ -179,6 +184,8 @@ def _read(env: _Env) -> dict[str, Any]:
         "result_retention_days": env.int("RESULT_RETENTION_DAYS", 30, validate=positive),
         "idempotency_hours": env.int("IDEMPOTENCY_HOURS", 48, validate=positive),
         "upload_hours": env.int("UPLOAD_HOURS", 24, validate=positive),
+        "scene_days": env.float("SCENE_CACHE_DAYS", 7.0, validate=validate.Range(min=0)),
+        "trash_days": env.float("TRASH_DAYS", 30.0, validate=validate.Range(min=0)),
         "signed_url_seconds": env.int("SIGNED_URL_SECONDS", 86400, validate=positive),
         "finish_memory_mb": env.int("FINISH_MEMORY_MB", 1024, validate=validate.Range(min=256)),
         "finish_seconds": env.int("FINISH_SECONDS", 30, validate=positive),
@@ -192,85 +199,6 @@ def _read(env: _Env) -> dict[str, Any]:
         "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
         "log_level": env.str("LOG_LEVEL", "INFO"),
     }
-
-
-def _providers(env: _Env) -> dict[str, Any]:
-    """Read the order of the providers, for each kind that has one of its own, and the options of each."""
-    keyed = [name for name in KEYED if env.str(f"{_upper(name)}_API_KEY", None)]
-    usual = tuple(_listed(env, "PROVIDERS") or keyed or ["sketch"])
-    order = {kind: tuple(own) for kind in Kind if (own := _listed(env, f"PROVIDERS_{_upper(kind)}"))}
-    names = dict.fromkeys([*usual, *(name for own in order.values() for name in own)])
-    return {
-        "providers": usual,
-        "provider_order": order,
-        "provider_options": {name: _options(env, name) for name in names},
-    }
-
-
-def _listed(env: FileAwareEnv, variable: str) -> list[str]:
-    names: list[Any] = env.list(variable, [])
-    return [str(name).strip() for name in names]
-
-
-def _options(env: _Env, name: str) -> Options:
-    prefix = f"{_upper(name)}_"
-    ambiguous = env.enum(f"{prefix}AMBIGUOUS_SUBMIT", None, enum=Ambiguous, by_value=True)
-    own = {key.removeprefix(prefix).removesuffix("_FILE") for key in env.names() if key.startswith(prefix)}
-    return Options(
-        name=name,
-        api_key=env.str(f"{prefix}API_KEY", None) or None,
-        base_url=env.str(f"{prefix}BASE_URL", None) or None,
-        model=env.str(f"{prefix}MODEL", None) or None,
-        concurrency=env.int(f"{prefix}CONCURRENCY", None, validate=validate.Range(min=1)),
-        rate=_rate(env, f"{prefix}RATE"),
-        ambiguous=ambiguous or env.enum("AMBIGUOUS_SUBMIT", None, enum=Ambiguous, by_value=True),
-        more={
-            option.lower(): value
-            for option in own - _KNOWN_OPTIONS
-            if (value := env.str(f"{prefix}{option}", None)) is not None
-        },
-    )
-
-
-_KNOWN_OPTIONS = {"API_KEY", "BASE_URL", "MODEL", "CONCURRENCY", "RATE", "AMBIGUOUS_SUBMIT"}
-_PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
-
-
-def _rate(env: FileAwareEnv, variable: str) -> Rate | None:
-    words = env.str(variable, None, validate=_is_rate)
-    if not words:
-        return None
-    calls, _, period = words.partition("/")
-    return Rate(int(calls), _PERIODS[period.strip()])
-
-
-def _is_rate(words: str) -> None:
-    calls, _, period = words.partition("/")
-    if not calls.strip().isdecimal() or int(calls) < 1 or period.strip() not in _PERIODS:
-        raise ValidationError(
-            "must be a number of calls in a period, such as 50/minute (second, minute, hour, day)"
-        )
-
-
-def _dollars(amount: Decimal | None) -> None:
-    if amount is not None and not (amount.is_finite() and 0 <= amount < MOST_DOLLARS):
-        raise ValidationError(f"must be US dollars, from 0 to less than {MOST_DOLLARS:,}; unset for no limit")
-
-
-def _upper(name: str) -> str:
-    return name.upper().replace("-", "_")
-
-
-def _postgres(url: str) -> None:
-    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
-        raise ValidationError("must be a postgresql:// address; Atelier keeps its queue in PostgreSQL only")
-
-
-def _long_enough(secret: str) -> None:
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise ValidationError(
-            f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
-        )
 
 
 def _check_together(settings: Settings) -> None:
@@ -287,5 +215,5 @@ def _faults(err: EnvValidationError) -> str:
 
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings by name with every secret replaced, for `doctor` and the log."""
-    secret = {"database_url", "redis_url", "jwt_secret", "provider_options"}
+    secret = {"database_url", "redis_url", "jwt_secret", "provider_options", "detector_api_key"}
     return {f.name: "***" if f.name in secret else getattr(settings, f.name) for f in fields(settings)}
