@@ -88,7 +88,7 @@ def fake() -> Scripted:
 
 @pytest.fixture
 def rt(db: Database, settings: Settings, fake: Scripted) -> Iterator[Runtime]:
-    runtime = Runtime(replace(settings, providers=("fake",)), db)
+    runtime = Runtime(replace(settings, providers=("fake",), provider_order={}), db)
     runtime.__dict__["providers"] = {"fake": fake}
     yield runtime
     if "finisher" in runtime.__dict__:

@@ -99,7 +99,35 @@ def endpoints(tx: Connection, *, days: int) -> int:
     )
 
 
-def _delete(tx: Connection, table: str, key: str, old: str, **given: int) -> int:
+def trash(tx: Connection, *, days: float) -> int:
+    """Delete assets of the library that their owners deleted over `days` days ago; their files lose a reference."""
+    return _delete(
+        tx,
+        "library_assets",
+        "id",
+        "deleted_at < statement_timestamp() - make_interval(secs => :seconds) ORDER BY deleted_at",
+        seconds=days * 86_400,
+    )
+
+
+def unmade(tx: Connection) -> int:
+    """Delete pictures of the library that came to nothing over a day ago: their requests ended without them."""
+    return _delete(
+        tx,
+        "library_assets",
+        "id",
+        "collection = 'image' AND ready_at IS NULL AND created_at < statement_timestamp() - interval '1 day'"
+        " AND NOT EXISTS (SELECT FROM generation_requests AS r"
+        " WHERE r.id = old.request_id AND r.completed_at IS NULL)",
+    )
+
+
+def scenes(tx: Connection) -> int:
+    """Delete scenes that are shown no longer; their pictures stay in the library."""
+    return _delete(tx, "scene_cache", "ctid", "fresh_until < statement_timestamp() ORDER BY fresh_until")
+
+
+def _delete(tx: Connection, table: str, key: str, old: str, **given: float) -> int:
     statement = text(
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} AS old WHERE {old} LIMIT {_PAGE})"
     )

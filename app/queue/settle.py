@@ -63,9 +63,9 @@ def complete(tx: Connection, claim: Claim, attempt_id: int | None, done: Complet
         "seed": done.seed,
         "cost": float(done.cost),
         "files": {file.role: asdict(file) for file in done.files},
-        "data": dict(done.data),
     }
-    result |= {name: value for name, value in (("prompt", done.prompt), ("sharedWith", done.shared)) if value}
+    told = {"prompt": done.prompt, "sharedWith": done.shared, "data": dict(done.data)}
+    result |= {name: value for name, value in told.items() if value}
     files = [{"role": file.role, "sha256": file.sha256} for file in done.files]
     moved = _move(
         tx,

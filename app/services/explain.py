@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy import text
+
 from app.clock import iso
 from app.domain.lifecycle import Status
 from app.providers.base import HealthState
@@ -38,7 +40,7 @@ def _reasons(rt: Runtime, record: Record, position: int | None, hops: list[dict[
         case "ready":
             return [_in_line(position), *_obstacles(rt)]
         case "held":
-            return ["Its batch is at its limit; it is let in when another of the batch ends."]
+            return _held(rt, record)
         case "delayed":
             return [_delayed(record, hops)]
         case "running":
@@ -47,6 +49,15 @@ def _reasons(rt: Runtime, record: Record, position: int | None, hops: list[dict[
             return [f"The provider works on it; it is asked again at {_when(record)}."]
         case _:
             return [_ended(record, hops)]
+
+
+def _held(rt: Runtime, record: Record) -> list[str]:
+    """Say what it waits for: requests that it needs, or a place in its batch."""
+    with rt.db.once() as tx:
+        needed = tx.execute(_NEEDED, {"id": record.id}).all()
+    if needed:
+        return [f"It is made from what {row.id} makes ({row.type}), which is {row.status}." for row in needed]
+    return ["Its batch is at its limit; it is let in when another of the batch ends."]
 
 
 def _in_line(position: int | None) -> str:
@@ -136,3 +147,9 @@ def _hop(row: dict[str, Any]) -> dict[str, Any]:
         "endedAt": iso(ended) if ended else None,
         "seconds": round((ended - row["started_at"]).total_seconds(), 3) if ended else None,
     }
+
+
+_NEEDED = text("""
+SELECT r.id, r.type, r.status FROM request_needs AS n JOIN generation_requests AS r ON r.id = n.needs_id
+WHERE n.request_id = :id AND r.completed_at IS NULL ORDER BY r.id
+""")

@@ -34,7 +34,9 @@ def queue_status(rt: Runtime) -> dict[str, Any]:
     waiting = stats.waiting_by_priority(snapshot.counts)
     length = sum(waiting.values())
     active = stats.in_place(snapshot.counts, "running", "waiting")
-    system, reason = judge(snapshot, providers)
+    # Who makes models or videos beside them is no help to pictures.
+    usual = {name: seen for name, seen in providers.items() if name in rt.settings.providers}
+    system, reason = judge(snapshot, usual)
     return {
         "queueLength": length,
         "activeRequests": active,

@@ -63,7 +63,7 @@ class TestRevocation:
 
     def test_a_revoked_key_closes_the_socket(self, rt, keeper, alice):
         key_id, _ = access.add_key(rt, "test", alice.user_id, "a key")
-        hers = let(keeper, tokens.key_credential(rt, key_id))
+        hers = let(keeper, tokens.key_credential(rt, key_id, alice))
         access.revoke_key(rt, "test", key_id, owner=None)
         assert until(lambda: hers.ended) == NOT_LET_IN
 

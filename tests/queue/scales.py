@@ -183,11 +183,13 @@ def _put_values(owner: Who) -> dict[str, Any]:
         "max_attempts": 3,
         "metadata": {},
         "held": False,
+        "needs": {},
     }
     return {
         "owner": owner.user_id,
         "requests": json.dumps([asked]),
         "batch": None,
+        "into": None,
         "total": 1,
         "key": None,
         "traceparent": None,

@@ -23,7 +23,7 @@ class Died(BaseException):
 def with_providers(rt: Runtime, *providers: Scripted, **settings: Any) -> Runtime:
     """Let these be the providers, in this order, and change the settings that are named."""
     rt.__dict__["providers"] = {provider.name: provider for provider in providers}
-    rt.settings = replace(rt.settings, providers=tuple(rt.providers), **settings)
+    rt.settings = replace(rt.settings, **{"providers": tuple(rt.providers), "provider_order": {}, **settings})
     return rt
 
 

@@ -12,6 +12,7 @@ from app.domain.vocabulary import Kind
 from app.providers.base import Artifact, Done, ProviderError
 from app.services import batch, lookup
 from app.services import cancel as cancelling
+from app.services.explain import explain
 from app.services.library import assets
 from app.services.library.assets import Collection, NewAsset
 from app.services.pipelines.again import again
@@ -294,3 +295,9 @@ def test_stages_that_end_together_admit_what_needs_both(rt, alice, board, begin)
         thread.join()
     assert [claim.request_id for claim in board.claim(worker, 5)] == [made["c"]]
     assert told(rt, alice, pipeline)["c"] == "processing"
+
+
+def test_explain_says_what_a_stage_waits_for(rt, alice, begin):
+    _, made = begin()
+    [why] = explain(rt, alice, made["model"])["reasons"]
+    assert made["picture"] in why

@@ -441,7 +441,7 @@ class TestCosts:
     def test_the_pictures_of_a_new_request_are_found_by_their_hashes(self, scales, alice):
         images = [{"sha256": f"{n:064x}"} for n in range(1, 5)]
         request = asdict(new_request(metadata={"referenceImages": images}, origin_id="vga_1"))
-        given = {"batch": None, "total": 1, "key": None, "traceparent": None}
+        given = {"batch": None, "into": None, "total": 1, "key": None, "traceparent": None}
         plan = scales.plan(
             enqueue._PUT, owner=alice.user_id, requests=json.dumps([request], default=str), **given
         )

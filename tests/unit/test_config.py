@@ -86,7 +86,8 @@ def test_what_is_shown_holds_no_secret(told):
 
 
 def test_the_readme_lists_every_setting_and_no_other():
-    read = set(re.findall(r'env(?:\.\w+\(|, )"([A-Z_]+)"', (ROOT / "app" / "config.py").read_text()))
+    code = "".join(path.read_text() for path in (ROOT / "app" / "config").glob("*.py"))
+    read = set(re.findall(r'env(?:\.\w+\(|, )"([A-Z_]+)"', code))
     assert set(documented()) | {"MAX_CONCURRENT_REQUESTS"} == read
 
 
@@ -167,8 +168,26 @@ def test_a_providers_options_may_stand_in_the_file_of_settings(told, tmp_path, m
 def test_a_kind_may_have_an_order_of_its_own(told):
     found = told(PROVIDERS="openai", PROVIDERS_COLORING_PAGE="horde, openai")
     assert found.providers == ("openai",)
-    assert found.provider_order == {"coloring-page": ("horde", "openai")}
-    assert list(found.provider_options) == ["openai", "horde"]
+    assert found.provider_order["coloring-page"] == ("horde", "openai")
+    assert {"openai", "horde"} <= set(found.provider_options)
+
+
+def test_kinds_that_few_can_make_have_who_makes_them_here_when_nobody_else_does(told):
+    plain = told(PROVIDERS="sketch").provider_order
+    assert plain["model"] == plain["sprites"] == ("sketch", "relief")
+    assert plain["video"] == ("sketch", "kenburns")
+    assert "cover" not in plain
+    assert "rig" not in plain
+
+
+def test_who_is_made_for_a_kind_comes_first_where_there_is_a_key(told):
+    found = told(
+        PROVIDERS="openai", MESHY_API_KEY="a key", ASSETGEN_BASE_URL="http://127.0.0.1:8001"
+    ).provider_order
+    assert found["model"] == ("meshy", "openai", "relief")
+    assert found["game-asset"] == ("assetgen", "openai")
+    assert found["rig"] == ("meshy", "openai")
+    assert told(PROVIDERS="openai", PROVIDERS_MODEL="relief").provider_order["model"] == ("relief",)
 
 
 def test_without_an_order_the_providers_with_keys_are_used(told):

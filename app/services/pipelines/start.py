@@ -1,7 +1,6 @@
 """A pipeline begins: its batch, its requests and its stages in one transaction."""
 
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,10 +45,12 @@ def start(
     named = {name: request.id for name, request in made.items()}
     pipeline = ids.pipeline_id(milliseconds(rt.clock()))
 
+    head = {"id": pipeline, "owner": who.user_id, "asset": asset_id, "input": json.dumps(dict(given))}
+
     def rows(tx: Connection) -> None:
         if also:
             also(tx, named)
-        _write(tx, who.user_id, pipeline, planned, named, given, asset_id)
+        _write(tx, head, planned, named)
 
     return submit.write(
         rt,
@@ -64,19 +65,12 @@ def start(
 
 
 def _write(
-    tx: Connection,
-    owner_id: uuid.UUID,
-    pipeline: str,
-    stages: Sequence[Stage],
-    named: Mapping[Name, str],
-    given: Mapping[str, Any],
-    asset_id: str | None,
+    tx: Connection, pipeline: Mapping[str, Any], stages: Sequence[Stage], named: Mapping[Name, str]
 ) -> None:
-    head = {"id": pipeline, "owner": owner_id, "asset": asset_id, "input": json.dumps(dict(given))}
-    tx.execute(_PIPELINE, head)
+    tx.execute(_PIPELINE, pipeline)
     rows = [
         {
-            "pipeline": pipeline,
+            "pipeline": pipeline["id"],
             "name": stage.name.stage,
             "variant": stage.name.variant,
             "position": position,
