@@ -8,6 +8,8 @@ from functools import cached_property
 from app.clock import Clock, utc_now
 from app.config import BadSettings, Settings
 from app.db import Database
+from app.detect.choose import choose
+from app.detect.seen import Detector
 from app.egress.sender import Egress
 from app.events.bell import Bell
 from app.events.channel import Channel
@@ -74,6 +76,17 @@ class Runtime:
         return Egress(_PRIVATE if self.settings.webhook_allow_private else ())
 
     @cached_property
+    def detector(self) -> Detector | None:
+        """Who says what is to be seen in a picture; None where nobody can."""
+        settings = self.settings
+        return choose(
+            model=settings.detector_model,
+            url=settings.detector_url,
+            api_key=settings.detector_api_key,
+            egress=self.egress,
+        )
+
+    @cached_property
     def prices(self) -> Prices:
         try:
             return prices.load(self.settings.prices_file)
@@ -103,6 +116,8 @@ class Runtime:
             self.finisher.close()
         for provider in self.__dict__.get("providers", {}).values():
             provider.close()
+        if found := self.__dict__.get("detector"):
+            found.close()
         for tool in ("bell", "channel"):
             if tool in self.__dict__:
                 getattr(self, tool).close()

@@ -134,6 +134,10 @@ def load(env_file: Path | None = None) -> Settings:
 
 
 def _read(env: Env) -> dict[str, Any]:
+    return {**_tools(env), **_door(env), **_work(env), **_keeping(env)}
+
+
+def _tools(env: Env) -> dict[str, Any]:
     positive = validate.Range(min=1)
     return {
         "database_url": env.str("DATABASE_URL", validate=checks.postgres),
@@ -149,7 +153,7 @@ def _read(env: Env) -> dict[str, Any]:
         "detector_model": env.path("DETECTOR_MODEL", None),
         "detector_url": env.str("DETECTOR_URL", None) or None,
         "detector_api_key": env.str("DETECTOR_API_KEY", None) or None,
-        "detector_threshold": env.float("DETECTOR_THRESHOLD", 0.3, validate=validate.Range(min=0, max=1)),
+        "detector_threshold": env.float("DETECTOR_THRESHOLD", 0.25, validate=validate.Range(min=0, max=1)),
         "pet_check": env.str("PET_CHECK", "auto", validate=validate.OneOf(["auto", "require", "off"])),
         "webhook_allow_private": env.bool("WEBHOOK_ALLOW_PRIVATE", False),
         "webhook_disable_days": env.float("WEBHOOK_DISABLE_DAYS", 5.0, validate=validate.Range(min=0)),
@@ -159,6 +163,12 @@ def _read(env: Env) -> dict[str, Any]:
         "budget_monthly": env.decimal("BUDGET_MONTHLY_USD", None, validate=checks.dollars),
         "client_budget_daily": env.decimal("CLIENT_BUDGET_DAILY_USD", None, validate=checks.dollars),
         "client_budget_monthly": env.decimal("CLIENT_BUDGET_MONTHLY_USD", None, validate=checks.dollars),
+    }
+
+
+def _door(env: Env) -> dict[str, Any]:
+    positive = validate.Range(min=1)
+    return {
         "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 900, validate=positive),
         "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=positive),
         "cors_origins": tuple(env.list("CORS_ORIGINS", [])),
@@ -171,6 +181,12 @@ def _read(env: Env) -> dict[str, Any]:
         "rate_limit_scenes": env.str("RATE_LIMIT_SCENES", "5/minute"),
         "rate_limit_login": env.str("RATE_LIMIT_LOGIN", "10/minute"),
         "rate_limit_default": env.str("RATE_LIMIT_DEFAULT", "1200/minute"),
+    }
+
+
+def _work(env: Env) -> dict[str, Any]:
+    positive = validate.Range(min=1)
+    return {
         "lease_seconds": env.int("LEASE_SECONDS", 60, validate=positive),
         "heartbeat_seconds": env.int("HEARTBEAT_SECONDS", 15, validate=positive),
         "sweep_seconds": env.float("SWEEP_SECONDS", 5.0, validate=validate.Range(min=0.05)),
@@ -181,6 +197,12 @@ def _read(env: Env) -> dict[str, Any]:
         "max_attempts_limit": env.int("MAX_ATTEMPTS_LIMIT", 5, validate=validate.Range(min=1, max=20)),
         "retry_delay_ms": env.int("RETRY_DELAY_MS", 10000, validate=validate.Range(min=0)),
         "attempt_seconds": env.int("ATTEMPT_SECONDS", 600, validate=positive),
+    }
+
+
+def _keeping(env: Env) -> dict[str, Any]:
+    positive = validate.Range(min=1)
+    return {
         "result_retention_days": env.int("RESULT_RETENTION_DAYS", 30, validate=positive),
         "idempotency_hours": env.int("IDEMPOTENCY_HOURS", 48, validate=positive),
         "upload_hours": env.int("UPLOAD_HOURS", 24, validate=positive),

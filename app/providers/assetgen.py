@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from app.domain.failure import FailureKind
 from app.domain.options import Options
-from app.domain.vocabulary import PICTURES, Kind
+from app.domain.vocabulary import PICTURES
 from app.egress.reply import Reply
 from app.egress.sender import Egress
-from app.providers import jobs
+from app.providers import assetgen_wishes, jobs
+from app.providers.assetgen_wishes import unsupported
 from app.providers.base import (
     Accepted,
     Artifact,
@@ -39,8 +40,6 @@ _STARTING_SECONDS = 30.0
 # Pixels; its pipeline draws in steps of eight.
 _STEP, _LEAST, _MOST = 8, 64, 2048
 _LONGEST_PROMPT, _LONGEST_NEGATIVE = 2000, 1000
-_STYLES = {"pixel-art", "hand-drawn", "realistic", "cartoon", "minimalist"}
-_QUALITIES = {"draft", "standard", "high", "production"}
 
 
 class AssetGen(Provider):
@@ -56,11 +55,11 @@ class AssetGen(Provider):
         self._wire = Wire(options, egress, base_url="http://127.0.0.1:8000", headers=headers)
 
     def plan(self, task: Task) -> Plan:
-        """Return what to draw; `task.settings` may hold quality (draft, standard, high, production) and assetType."""
+        """Return what to draw; see assetgen_wishes.wishes for the settings. Raises ProviderError (unsupported)."""
         if task.kind not in self.kinds:
-            raise _unsupported("The asset service makes pictures only.")
+            raise unsupported("The asset service makes pictures only.")
         if task.references:
-            raise _unsupported(
+            raise unsupported(
                 "The asset service can't start from a picture; it learns from many, as a style pack."
             )
         adapted: list[str] = []
@@ -69,17 +68,12 @@ class AssetGen(Provider):
             adapted.append(f"{task.width}x{task.height} -> {width}x{height}")
         payload: dict[str, Any] = {
             "prompt": _cut(task.full_prompt, _LONGEST_PROMPT, "prompt", adapted),
-            "asset_type": _asset_type(task),
-            "style": _style(task, adapted),
-            "quality": _quality(task.settings),
+            **assetgen_wishes.wishes(task, adapted),
             "width": width,
             "height": height,
             "num_images": 1,
             "seed": task.seed,
             "format": "png",
-            # Both are on where nothing is said, and cut the background away.
-            "transparent_background": False,
-            "optimize_for_game": False,
         }
         if task.negative_prompt:
             payload["negative_prompt"] = _cut(
@@ -216,60 +210,7 @@ def _cut(words: str, longest: int, what: str, adapted: list[str]) -> str:
     return words[:longest]
 
 
-def _asset_type(task: Task) -> str:
-    asked = task.settings.get("assetType", _ASSET_TYPES[task.kind])
-    if not isinstance(asked, str) or asked not in _ALL_TYPES:
-        raise _unsupported(f"The asset type must be one of {', '.join(sorted(_ALL_TYPES))}.")
-    return asked
-
-
-def _quality(settings: Mapping[str, Any]) -> str:
-    asked = settings.get("quality", "standard")
-    if not isinstance(asked, str) or asked not in _QUALITIES:
-        raise _unsupported("The quality must be draft, standard, high or production.")
-    return asked
-
-
-def _style(task: Task, adapted: list[str]) -> str:
-    """Return the service's style for the client's; its own words for others are in the prompt all the same."""
-    if task.style is None:
-        return _STYLE_OF_KIND.get(task.kind, "hand-drawn")
-    asked = "-".join(task.style.lower().split())
-    if asked in _STYLES:
-        return asked
-    found = _LIKE.get(asked, _STYLE_OF_KIND.get(task.kind, "hand-drawn"))
-    adapted.append(f"style {task.style} -> {found}")
-    return found
-
-
-def _unsupported(message: str) -> ProviderError:
-    return ProviderError(FailureKind.UNSUPPORTED, message)
-
-
 _STARTING = re.compile(r"^(503: )?(Service|AI pipeline|Storage) not ready$")
-_ASSET_TYPES = {
-    Kind.COLORING_PAGE: "concept-art",
-    Kind.COVER: "concept-art",
-    Kind.ILLUSTRATION: "concept-art",
-    Kind.CHARACTER_REFERENCE: "character-design",
-    Kind.BACKGROUND: "environment-art",
-}
-_ALL_TYPES = {"character-design", "environment-art", "prop-design", "ui-element", "concept-art"}
-_STYLE_OF_KIND = {Kind.COLORING_PAGE: "minimalist"}
-_LIKE = {
-    "pixel": "pixel-art",
-    "8-bit": "pixel-art",
-    "photo": "realistic",
-    "photorealistic": "realistic",
-    "photographic": "realistic",
-    "comic": "cartoon",
-    "anime": "cartoon",
-    "flat": "minimalist",
-    "line-art": "minimalist",
-    "watercolor": "hand-drawn",
-    "watercolour": "hand-drawn",
-    "sketch": "hand-drawn",
-}
 _DEPENDS = {"redis_connected": "its queue", "storage_accessible": "its storage"}
 _BILLING = {
     "pending": Billing.UNKNOWN,

@@ -16,7 +16,7 @@ from app.domain.failure import Charged, Failure, FailureKind
 from app.domain.options import Options
 from app.domain.vocabulary import Kind
 
-MOST_DATA = 16 << 10
+MOST_DATA = 32 << 10
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Google's Gemini models that draw: one generateContent, which answers at once, a refusal too, in a 200.
+"""Google's Gemini models: one generateContent, which answers at once, a refusal too, in a 200.
 
-Settings: GEMINI_IMAGE_SIZE (512, 1K, 2K, 4K; else by the longer side) and GEMINI_SAFETY, the threshold of
-every harm category (BLOCK_ONLY_HIGH). Field names and words are those of google-genai 3.3.0.
+Settings: GEMINI_IMAGE_SIZE (512, 1K, 2K, 4K; else by the longer side), GEMINI_SAFETY, the threshold of every harm
+category (BLOCK_ONLY_HIGH), and GEMINI_CHAT_MODEL, which answers in words: without it there are only pictures. Field
+names and words are those of google-genai 3.3.0.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from app.domain.options import Options
 from app.domain.vocabulary import PICTURES
 from app.egress.reply import Reply
 from app.egress.sender import Egress
-from app.providers import waits
+from app.providers import gemini_words, waits, words
 from app.providers.base import (
     Accepted,
     Context,
@@ -25,7 +25,6 @@ from app.providers.base import (
     Plan,
     Provider,
     ProviderError,
-    Reference,
     Task,
 )
 from app.providers.loosely import content, number, table, tables, word
@@ -36,20 +35,25 @@ SECONDS = 180.0
 
 
 class Gemini(Provider):
-    """Draws and edits pictures; references are sent inside the request."""
+    """Draws and edits pictures, with a chat model makes words too; references are sent inside the request."""
 
-    kinds = PICTURES
     longest = SECONDS
 
     def __init__(self, options: Options, egress: Egress, model: str) -> None:
         super().__init__(options, model)
         headers = {"x-goog-api-key": options.api_key} if options.api_key else {}
         self._wire = Wire(options, egress, base_url=_BASE, headers=headers)
+        self._chat_model = options.more.get("chat_model")
+        self.kinds = PICTURES | words.WORDS if self._chat_model else PICTURES
 
     def plan(self, task: Task) -> Plan:
-        """Return the body of generateContent. Raises ProviderError (unsupported) for what isn't a picture."""
+        """Return the body of generateContent. Raises ProviderError (unsupported)."""
         if task.kind not in self.kinds:
             raise self._wire.error(FailureKind.UNSUPPORTED)
+        if self._chat_model and task.kind in words.WORDS:
+            asked = words.question(task)
+            payload = {**gemini_words.body(asked), **self._safety()}
+            return Plan(task, self._chat_model, payload, (), asked.units)
         ratio = nearest(task.width, task.height, _RATIOS)
         size = self.options.more.get("image_size") or _size(max(task.width, task.height))
         adapted = [f"{task.width}x{task.height} -> {ratio}{f' at {size}' if size else ''}"]
@@ -57,7 +61,7 @@ class Gemini(Provider):
         if task.negative_prompt:
             prompt = f"{prompt}\n\nLeave out: {task.negative_prompt}"
             adapted.append("negative prompt written into the prompt")
-        parts = [{"text": prompt}, *map(_inline, task.references)]
+        parts = [{"text": prompt}, *map(gemini_words.inline, task.references)]
         payload = {
             "contents": [{"role": "user", "parts": parts}],
             "generationConfig": {
@@ -72,12 +76,14 @@ class Gemini(Provider):
         return Plan(task, self.model, payload, tuple(adapted))
 
     def submit(self, plan: Plan, context: Context) -> Done | Accepted:
-        """Draw. Raises ProviderError."""
+        """Draw, or answer. Raises ProviderError."""
         path = f"{self._path(plan.model)}:generateContent"
         reply = self._wire.submit(path, context, seconds=SECONDS, json=plan.payload)
         if not reply.ok:
             raise self._refused(reply)
         answer = self._wire.json(reply, charged=Charged.UNKNOWN)
+        if plan.task.kind in words.WORDS:
+            return self._answered(plan, answer, reply)
         units = _units(table(answer.get("usageMetadata")))
         self._check(answer, reply, Charged.YES if _drew(units) else Charged.UNKNOWN)
         found = [content(data) for data in _pictures(answer)]
@@ -93,14 +99,28 @@ class Gemini(Provider):
         )
 
     def health(self) -> Health:
-        """Look whether the model is there: a GET that costs nothing."""
-        reply = self._wire.knock("GET", self._path(self.model))
+        """Look whether the models are there: GETs that cost nothing. Says what is wrong with the first that isn't up."""
+        models = [self.model, *([self._chat_model] if self._chat_model else [])]
+        return next((one for one in map(self._health, models) if one.state is not HealthState.UP), _UP)
+
+    def _health(self, model: str) -> Health:
+        reply = self._wire.knock("GET", self._path(model))
         if reply is None:
             return Health(HealthState.DOWN, self._wire.error(FailureKind.CONNECT_FAILED).failure.message)
         if reply.ok:
-            return Health(HealthState.UP)
+            return _UP
         failure = self._refused(reply).failure
         return Health(HealthState.DEGRADED if failure.kind.waits else HealthState.DOWN, failure.message)
+
+    def _answered(self, plan: Plan, answer: Mapping[str, Any], reply: Reply) -> Done:
+        units = gemini_words.units(table(answer.get("usageMetadata")))
+        charged = Charged.YES if units else Charged.UNKNOWN
+        self._check(answer, reply, charged, withheld=words.WITHHELD.format(self.name))
+        data = words.answer(words.question(plan.task), gemini_words.said(answer))
+        if data is None:
+            raise self._wire.error(FailureKind.BAD_RESULT, reply, charged=charged)
+        named = word(answer.get("responseId"))
+        return Done((), plan.model, units=units or plan.units, request_id=named, data=data)
 
     def _path(self, model: str) -> str:
         return f"/models/{quote(model.removeprefix('models/'), safe='')}"
@@ -111,16 +131,18 @@ class Gemini(Provider):
             return {}
         return {"safetySettings": [{"category": harm, "threshold": threshold} for harm in _HARMS]}
 
-    def _check(self, answer: Mapping[str, Any], reply: Reply, charged: Charged) -> None:
-        """Raise what a 200 that is no success says."""
+    def _check(
+        self, answer: Mapping[str, Any], reply: Reply, charged: Charged, withheld: str | None = None
+    ) -> None:
+        """Raise what a 200 that is no success says; `withheld` is the message where something was made and kept back."""
         if word(table(answer.get("promptFeedback")).get("blockReason")):
             raise self._wire.error(FailureKind.POLICY_INPUT, reply)
         for candidate in tables(answer.get("candidates")):
             kind = _FINISHES.get(word(candidate.get("finishReason")) or "")
             if kind is not None:
-                raise self._wire.error(
-                    kind, reply, charged=Charged.NO if kind is FailureKind.AUTH_FAILED else charged
-                )
+                paid = Charged.NO if kind is FailureKind.AUTH_FAILED else charged
+                message = withheld if kind is FailureKind.POLICY_OUTPUT else None
+                raise self._wire.error(kind, reply, message=message, charged=paid)
 
     def _refused(self, reply: Reply) -> ProviderError:
         error = _error(reply.json_or_none())
@@ -148,11 +170,6 @@ def _size(longer: int) -> str | None:
     if longer <= 1280:
         return None
     return "2K" if longer <= 2560 else "4K"
-
-
-def _inline(reference: Reference) -> dict[str, Any]:
-    data = base64.b64encode(reference.content).decode()
-    return {"inlineData": {"mimeType": reference.mime, "data": data}}
 
 
 def _pictures(answer: Mapping[str, Any]) -> list[Any]:
@@ -196,6 +213,7 @@ def _drew(units: Mapping[str, float]) -> bool:
 
 _BASE = "https://generativelanguage.googleapis.com/v1beta"
 _MOST_SEED = 2**31 - 1
+_UP = Health(HealthState.UP)
 # Those that every model takes.
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "9:16", "16:9", "21:9")
 _HARMS = (

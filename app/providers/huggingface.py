@@ -19,6 +19,7 @@ from app.domain.failure import FailureKind
 from app.domain.options import Options
 from app.domain.vocabulary import PICTURES
 from app.egress.sender import Egress
+from app.providers.bad_option import BadOption
 from app.providers.base import (
     Accepted,
     Billing,
@@ -33,7 +34,6 @@ from app.providers.base import (
 )
 from app.providers.huggingface_routes import refused, route
 from app.providers.loosely import table, tables, word
-from app.providers.model_inputs import BadOption
 from app.providers.wire import Wire
 
 OWN = "hf-inference"

@@ -151,7 +151,10 @@ def _from_words(task: Task, model: str, adapted: list[str]) -> dict[str, Any]:
 
 
 def _from_pictures(task: Task, model: str, adapted: list[str]) -> dict[str, Any]:
-    shown = task.references[:_MOST_PICTURES]
+    readable = _readable(task)
+    if not readable:
+        raise unsupported("Meshy takes reference pictures as PNG or JPEG only.")
+    shown = readable[:_MOST_PICTURES]
     if len(task.references) > len(shown):
         adapted.append(f"{len(task.references)} reference pictures -> {len(shown)}")
     urls = [_data_url(reference) for reference in shown]
@@ -174,10 +177,13 @@ def _from_pictures(task: Task, model: str, adapted: list[str]) -> dict[str, Any]
 
 def _retexture(task: Task, model: str, adapted: list[str]) -> dict[str, Any]:
     body = {**_source(task), "ai_model": model, **_GLB, **_texture(task.settings, adapted)}
-    if task.references:
-        body["image_style_url"] = _data_url(task.references[0])
+    readable = _readable(task)
+    if readable:
+        body["image_style_url"] = _data_url(readable[0])
         adapted.append("prompt not used: the reference picture gives the style")
     else:
+        if task.references:
+            adapted.append("reference picture not used: Meshy takes PNG and JPEG only")
         body["text_style_prompt"] = _cut(task.full_prompt, _LONGEST_TEXTURE_PROMPT, "prompt", adapted)
     return {"path": RETEXTURE, "body": body, "credits": {"only": _texture_credits(body)}}
 
@@ -232,9 +238,11 @@ def _texture_credits(body: Mapping[str, Any]) -> int:
     return 15 if body.get("texture_resolution") == "8k" else 10
 
 
+def _readable(task: Task) -> list[Reference]:
+    return [one for one in task.references if one.mime in _PICTURES]
+
+
 def _data_url(reference: Reference) -> str:
-    if reference.mime not in _PICTURES:
-        raise unsupported("Meshy takes reference pictures as PNG or JPEG only.")
     return f"data:{reference.mime};base64,{base64.b64encode(reference.content).decode()}"
 
 

@@ -5,6 +5,10 @@
 <NAME>_IMAGE     its field for the picture to work from; with [] behind the name it takes a list of them
 <NAME>_NEGATIVE  its field for what must not be in the picture
 <NAME>_SEED      its field for the seed (`seed`); none where it has none
+<NAME>_DURATION  its field for the seconds that a video lasts
+<NAME>_DURATIONS what that field takes, as a JSON list (["5", "10"], [5, 9], ["5s"]); any whole number where it isn't set
+<NAME>_RESOLUTION  its field for the resolution of a video ("720p")
+<NAME>_SCRIPT    its field for the words that are spoken in a video
 <NAME>_INPUT     a JSON object of inputs that are always the same
 """
 
@@ -16,16 +20,14 @@ from typing import Any
 
 from app.domain.options import Options
 from app.domain.vocabulary import PICTURES, Kind
+from app.providers.bad_option import BadOption
 from app.providers.base import Reference, Task
 from app.providers.loosely import content
 from app.providers.shapes import nearest
+from app.providers.video_inputs import VideoInputs
 
 _RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "9:21", "4:5", "5:4")
 _SIZES = {"aspect_ratio", "image_size", "pixels", "none"}
-
-
-class BadOption(ValueError):
-    """A setting of a provider can't be read; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ModelInputs:
     negative: str | None = None
     seed: str | None = "seed"
     always: Mapping[str, Any] = field(default_factory=dict)
+    video: VideoInputs = field(default_factory=VideoInputs)
 
     @classmethod
     def of(cls, options: Options, size: str) -> "ModelInputs":
@@ -52,6 +55,7 @@ class ModelInputs:
             more.get("negative") or None,
             None if seed == "none" else seed,
             _always(options),
+            VideoInputs.of(options),
         )
 
     def takes(self, task: Task) -> bool:
@@ -76,6 +80,9 @@ class ModelInputs:
             adapted.append("seed not supported")
         if len(task.references) > 1 and not (self.image or "").endswith("[]"):
             adapted.append(f"1 of {len(task.references)} references used")
+        if task.kind is Kind.VIDEO:
+            more, changed = self.video.fill(task.settings)
+            filled, adapted = {**filled, **more}, [*adapted, *changed]
         return {**filled, **self.always}, adapted
 
     def _size(self, task: Task) -> dict[str, Any]:
@@ -101,10 +108,10 @@ class ModelInputs:
 def kinds(options: Options) -> frozenset[Kind]:
     """Return what the configured model makes. Raises BadOption."""
     names = [name.strip() for name in (options.more.get("kinds") or "pictures").split(",") if name.strip()]
-    known = {str(kind): frozenset({kind}) for kind in Kind} | {"pictures": PICTURES}
+    known = {str(kind): frozenset({kind}) for kind in (*PICTURES, Kind.VIDEO)} | {"pictures": PICTURES}
     if unknown := [name for name in names if name not in known]:
         raise BadOption(
-            f"{options.name.upper()}_KINDS: {', '.join(unknown)} not known; there is {', '.join(known)}"
+            f"{options.name.upper()}_KINDS: {', '.join(unknown)} not known; there is {', '.join(sorted(known))}"
         )
     return frozenset().union(*(known[name] for name in names))
 

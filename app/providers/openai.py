@@ -1,14 +1,14 @@
-"""OpenAI's pictures, and those of any server that speaks its language: one POST that answers at once.
+"""OpenAI's pictures and words, and those of any server that speaks its language: one POST that answers at once.
 
 Settings: OPENAI_QUALITY (low, medium, high, auto), OPENAI_MODERATION_MODEL (looks at the prompt before it is
-drawn), OPENAI_ENHANCE_MODEL (rewrites it, where a request asks for that), OPENAI_ORGANIZATION,
-OPENAI_PROJECT, and OPENAI_COMPATIBLE=1 for servers that refuse fields which they don't know (LocalAI and its
-like, by OPENAI_BASE_URL): they get model, prompt, n and size. Field names are those of openai 3.51.0.
+drawn), OPENAI_ENHANCE_MODEL (rewrites it, where a request asks for that), OPENAI_CHAT_MODEL (answers in words: without
+it there are only pictures), OPENAI_ORGANIZATION, OPENAI_PROJECT, and OPENAI_COMPATIBLE=1 for servers that refuse
+fields which they don't know (LocalAI and its like, by OPENAI_BASE_URL): they get model, prompt, n and size. Field
+names are those of openai 3.51.0.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.failure import Charged, FailureKind
@@ -16,45 +16,48 @@ from app.domain.options import Options
 from app.domain.vocabulary import PICTURES
 from app.egress.reply import Reply
 from app.egress.sender import Egress
-from app.providers import jobs, openai_sizes, openai_words
+from app.providers import openai_errors, openai_models, openai_sizes, openai_words
 from app.providers.base import (
     Accepted,
     Artifact,
     Context,
     Done,
     Health,
-    HealthState,
     Plan,
     Provider,
-    ProviderError,
     Reference,
     Running,
     Task,
 )
 from app.providers.loosely import content, number, table, tables, word
+from app.providers.openai_chat import Chat
 from app.providers.wire import Wire, request_id
+from app.providers.words import WORDS
 
 SECONDS = 300.0
 _MOST_PROMPT = 32_000
 _MOST_REFERENCES = 16
-_RETIRES_SOON = timedelta(days=14)
 
 
 class OpenAI(Provider):
-    """Draws from words, or with references edits them."""
+    """Draws from words, or with references edits them; with a chat model it makes words, too."""
 
-    kinds = PICTURES
     longest = SECONDS
 
     def __init__(self, options: Options, egress: Egress, model: str) -> None:
         super().__init__(options, model)
         self._wire = Wire(options, egress, base_url="https://api.openai.com/v1", headers=_headers(options))
         self._plain = options.more.get("compatible") == "1"
+        chat = options.more.get("chat_model")
+        self.kinds = PICTURES | WORDS if chat else PICTURES
+        self._chat = Chat(self._wire, self.name, chat or "", plain=self._plain)
 
     def plan(self, task: Task) -> Plan:
-        """Return the fields of a generation or an edit. Raises ProviderError (unsupported) for what isn't a picture."""
+        """Return the fields of a generation, an edit or a question. Raises ProviderError (unsupported)."""
         if task.kind not in self.kinds:
             raise self._wire.error(FailureKind.UNSUPPORTED)
+        if task.kind in WORDS:
+            return self._chat.plan(task)
         prompt = task.full_prompt
         if task.negative_prompt:
             prompt = f"{prompt}\n\nLeave out: {task.negative_prompt}"
@@ -66,15 +69,17 @@ class OpenAI(Provider):
         return Plan(task, self.model, payload, tuple(_adapted(task, prompt, size)))
 
     def submit(self, plan: Plan, context: Context) -> Done | Accepted:
-        """Draw; where the settings say so, look at the prompt and rewrite it first. Raises ProviderError."""
+        """Draw, or answer; where the settings say so, look at the prompt and rewrite it first. Raises ProviderError."""
+        if plan.task.kind in WORDS:
+            return self._chat.submit(plan, context)
         self._look_at(plan, context)
         prompt = self._worded(plan, context)
         reply = self._draw({**plan.payload, "prompt": prompt}, plan.task.references, context)
         if not reply.ok:
-            raise self._refused(reply)
+            raise openai_errors.refused(self._wire, reply)
         answer = self._wire.json(reply, charged=Charged.UNKNOWN)
         if answer.get("error"):
-            raise self._refused(reply)
+            raise openai_errors.refused(self._wire, reply)
         units = _units(table(answer.get("usage")))
         given = tables(answer.get("data"))
         revised = next((said for one in given if (said := word(one.get("revised_prompt")))), None)
@@ -90,23 +95,9 @@ class OpenAI(Provider):
         return _done(tuple(self._wire.fetch(url, context) for url in handle["urls"]), handle)
 
     def health(self) -> Health:
-        """Look for the model in the list of models: a GET that costs nothing."""
-        reply = self._wire.knock("GET", "/models")
-        wrong = jobs.trouble(self.name, reply)
-        if wrong or reply is None:
-            return wrong or Health(HealthState.DOWN)
-        models = tables(table(reply.json_or_none()).get("data"))
-        found = next((one for one in models if one.get("id") == self.model), None)
-        if found is None:
-            return Health(HealthState.DEGRADED, f"{self.name} does not list the model {self.model}.")
-        return self._retiring(jobs.moment(found.get("shutdown_date")))
-
-    def _retiring(self, end: datetime | None) -> Health:
-        if end is None or end - datetime.now(UTC) > _RETIRES_SOON:
-            return Health(HealthState.UP)
-        gone = end <= datetime.now(UTC)
-        words = f"The model {self.model} {'was' if gone else 'will be'} shut down on {end:%Y-%m-%d}."
-        return Health(HealthState.DOWN if gone else HealthState.DEGRADED, words)
+        """Look for the models in the list of models: a GET that costs nothing."""
+        models = [self.model, *([self._chat.model] if self._chat.model else [])]
+        return openai_models.health(self._wire, self.name, models)
 
     def _look_at(self, plan: Plan, context: Context) -> None:
         model = self.options.more.get("moderation_model")
@@ -119,7 +110,7 @@ class OpenAI(Provider):
         model = self.options.more.get("enhance_model")
         if not model or plan.task.settings.get("enhance") is not True:
             return prompt
-        better = openai_words.rewritten(self._wire, model, plan.task.prompt, context, chat=self._plain)
+        better = openai_words.rewritten(self._wire, model, plan.task.prompt, context, plain=self._plain)
         return prompt.replace(plan.task.prompt, better, 1)[:_MOST_PROMPT] if better else prompt
 
     def _draw(self, fields: Mapping[str, Any], references: tuple[Reference, ...], context: Context) -> Reply:
@@ -140,29 +131,6 @@ class OpenAI(Provider):
             if drawn is None:
                 raise self._wire.error(FailureKind.BAD_RESULT, reply, charged=charged)
             yield self._wire.artifact(drawn)
-
-    def _refused(self, reply: Reply) -> ProviderError:
-        body = table(reply.json_or_none())
-        error = table(body.get("error"))
-        code = error.get("code")
-        if word(code) == "moderation_blocked":
-            details = table(error.get("moderation_details")) or table(body.get("moderation_details"))
-            return self._blocked(reply, late=details.get("moderation_stage") == "output")
-        kind = _KINDS.get(word(code) or "") or _KINDS.get(word(error.get("type")) or "")
-        if kind is None and reply.status in {400, 404} and error.get("param") == "model":
-            kind = FailureKind.MODEL_RETIRED
-        if kind is not None:
-            return self._wire.error(kind, reply)
-        if reply.ok and isinstance(code, int) and 400 <= code < 600:
-            # Compatible servers put the status into the body, and send 200.
-            reply = replace(reply, status=code)
-        return self._wire.by_status(reply)
-
-    def _blocked(self, reply: Reply, *, late: bool) -> ProviderError:
-        if late:
-            # What was drawn and withheld may have been billed.
-            return self._wire.error(FailureKind.POLICY_OUTPUT, reply, charged=Charged.UNKNOWN)
-        return self._wire.error(FailureKind.POLICY_INPUT, reply)
 
 
 def _headers(options: Options) -> dict[str, str]:
@@ -206,25 +174,3 @@ def _units(usage: Mapping[str, Any]) -> dict[str, float]:
     if words is None:
         words = max(0.0, (number(usage.get("input_tokens")) or 0.0) - pictures)
     return {"input_token": words, "image_input_token": pictures, "output_token": drawn}
-
-
-# The error's code, else its type: openai-openapi f85dbe2, and for the limits of money OpenAI as quoted by
-# learn.microsoft.com's dev-proxy page.
-_KINDS = {
-    "content_policy_violation": FailureKind.POLICY_INPUT,
-    "image_content_policy_violation": FailureKind.POLICY_INPUT,
-    "model_not_found": FailureKind.MODEL_RETIRED,
-    "invalid_api_key": FailureKind.AUTH_FAILED,
-    "insufficient_quota": FailureKind.QUOTA_EXHAUSTED,
-    "billing_hard_limit_reached": FailureKind.QUOTA_EXHAUSTED,
-    "credit_balance_exhausted": FailureKind.QUOTA_EXHAUSTED,
-    "organization_spend_limit_exceeded": FailureKind.QUOTA_EXHAUSTED,
-    "project_spend_limit_exceeded": FailureKind.QUOTA_EXHAUSTED,
-    "organization_usage_limit_exceeded": FailureKind.QUOTA_EXHAUSTED,
-    "rate_limit_exceeded": FailureKind.RATE_LIMITED,
-    "slow_down": FailureKind.RATE_LIMITED,
-    "server_is_overloaded": FailureKind.UNAVAILABLE,
-    "service_unavailable_error": FailureKind.UNAVAILABLE,
-    # LocalAI, while it reads a model from the disk.
-    "model_loading": FailureKind.UNAVAILABLE,
-}

@@ -26,6 +26,10 @@ HOUSE = {
     "huggingface": "app.providers.huggingface:HuggingFace",
     "replicate": "app.providers.replicate:Replicate",
     "fal": "app.providers.fal:Fal",
+    "chat": "app.providers.chat:Chat",
+    "dhruva": "app.providers.dhruva:Dhruva",
+    "relief": "app.providers.relief.provider:Relief",
+    "kenburns": "app.providers.kenburns.provider:Kenburns",
 }
 
 

@@ -15,7 +15,7 @@ from app.domain.options import Options
 from app.domain.vocabulary import Kind
 from app.egress.reply import Reply
 from app.egress.sender import Egress
-from app.providers import jobs, shapes, sniff, waits
+from app.providers import jobs, revid_render, sniff, waits
 from app.providers.base import (
     Accepted,
     Artifact,
@@ -44,9 +44,6 @@ _SKEW = timedelta(minutes=1)
 _SLOWER_SECONDS = 10.0
 # Past this percentage a render is in its long second part.
 _LATE_PERCENT, _LATE_SECONDS = 30, 8.0
-_RATIOS = ("9:16", "1:1", "16:9")
-_RESOLUTIONS = {"720p", "1080p", "4k"}
-_SHORTEST, _LONGEST = 5, 600
 # What each render call costs before what it generates.
 _CALL_CREDITS = 10.0
 _MARK = "reference"
@@ -67,26 +64,8 @@ class Revid(Provider):
         self._wire = Wire(options, egress, base_url="https://www.revid.ai", headers=headers)
 
     def plan(self, task: Task) -> Plan:
-        """Return what to render.
-
-        `task.settings` may hold script (the words to be spoken), duration in seconds, resolution (720p, 1080p,
-        4k), voice, captions and music (false turns each off), and imageUrl: Revid takes pictures by address only.
-        """
-        if task.kind is not Kind.VIDEO:
-            raise _unsupported("Revid makes videos only.")
-        adapted = ["seed not supported"]
-        if task.negative_prompt:
-            adapted.append("negative prompt not supported")
-        ratio = shapes.nearest(task.width, task.height, _RATIOS)
-        adapted.append(f"{task.width}x{task.height} -> {ratio}")
-        payload = {
-            **_story(task),
-            "aspectRatio": ratio,
-            "media": {"type": "moving-image", "videoModel": self.model, **_picture(task)},
-            **_sound(task.settings),
-            "render": {"resolution": _resolution(task.settings)},
-        }
-        return Plan(task, self.model, payload, tuple(adapted), {"credit": _CALL_CREDITS})
+        """Return what to render; see revid_render.plan for the settings. Raises ProviderError (unsupported)."""
+        return revid_render.plan(task, self.model, _CALL_CREDITS)
 
     def submit(self, plan: Plan, context: Context) -> Accepted:
         """Start a render, with our key in its metadata. Raises ProviderError."""
@@ -182,7 +161,8 @@ class Revid(Provider):
         seconds = number(found.get("durationSeconds"))
         if seconds is not None:
             units["second"] = seconds
-        return Done((video, *self._thumbnail(found.get("thumbnailUrl"), context)), self.model, units=units)
+        artifacts = (video, *self._thumbnail(found.get("thumbnailUrl"), context))
+        return Done(artifacts, self.model, units=units, data={} if seconds is None else {"duration": seconds})
 
     def _thumbnail(self, url: Any, context: Context) -> list[Artifact]:
         """Return the small picture where it can be had; a video that was paid for doesn't fail with it."""
@@ -204,51 +184,6 @@ class Revid(Provider):
             return self._wire.by_status(reply, charged=charged)
         wait = waits.asked(reply.headers) or (_SLOWER_SECONDS if kind is FailureKind.RATE_LIMITED else None)
         return self._wire.error(kind, reply, retry_after=wait, charged=charged)
-
-
-def _story(task: Task) -> dict[str, Any]:
-    """Return what the video tells: the words of a script, else an idea that Revid writes a script from."""
-    script = word(task.settings.get("script"))
-    source: dict[str, Any] = {"text": script} if script else {"prompt": task.full_prompt}
-    options: dict[str, Any] = {"nsfwFilter": True, "hasToGenerateCover": True}
-    if task.style:
-        source["stylePrompt"] = f"in {task.style} style"
-    seconds = task.settings.get("duration")
-    if seconds is not None:
-        if isinstance(seconds, bool) or not isinstance(seconds, int) or not _SHORTEST <= seconds <= _LONGEST:
-            raise _unsupported(f"A video must last a whole number of seconds, {_SHORTEST} to {_LONGEST}.")
-        # Revid's older paths read only the second of the two.
-        source["durationSeconds"] = options["promptTargetDuration"] = seconds
-    workflow = "script-to-video" if script else "prompt-to-video"
-    return {"workflow": workflow, "source": source, "options": options}
-
-
-def _picture(task: Task) -> dict[str, Any]:
-    url = task.settings.get("imageUrl")
-    if url is None and task.references:
-        raise _unsupported(
-            "Revid can't be sent a picture, only told a public address of one: give it as imageUrl in the settings."
-        )
-    if url is None:
-        return {}
-    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        raise _unsupported("The imageUrl for Revid must be a public http or https address.")
-    return {"provided": [{"url": url, "type": "image"}], "turnImagesIntoVideos": True}
-
-
-def _sound(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: {"enabled": settings.get(name) is not False} for name in ("voice", "captions", "music")}
-
-
-def _resolution(settings: Mapping[str, Any]) -> str:
-    asked = settings.get("resolution", "1080p")
-    if not isinstance(asked, str) or asked not in _RESOLUTIONS:
-        raise _unsupported("The resolution of a video must be 720p, 1080p or 4k.")
-    return asked
-
-
-def _unsupported(message: str) -> ProviderError:
-    return ProviderError(FailureKind.UNSUPPORTED, message)
 
 
 def _mark(project: Mapping[str, Any]) -> str | None:

@@ -116,7 +116,7 @@ def _disk_failed(attempt: Attempt, work: Work, *, held: bool) -> Outcome:
 def _files(rt: Runtime, attempt: Attempt, provider: Provider, done: Done) -> tuple[Finished, ...]:
     """Return the finished files, what the request is about first. Raises ProviderError, BadImage, OSError."""
     kind = Kind(attempt.claim.type)
-    if len(json.dumps(dict(done.data))) > MOST_DATA:
+    if len(json.dumps(dict(done.data), ensure_ascii=False).encode()) > MOST_DATA:
         raise _bad("The provider told more than can be kept.")
     if kind.file is None:
         if not done.data or (kind is not Kind.VISION and not done.data.get("text")):

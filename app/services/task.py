@@ -22,7 +22,8 @@ def task_of(
 ) -> Task:
     """Return the task of a request. A missing seed is made from the id, so that a retry draws the same."""
     style, ratio = metadata.get("imageStyle"), _ratio(metadata)
-    width, height = metadata.get("size") or (ratio or AspectRatio.SQUARE).size()
+    usual = AspectRatio.WIDE if kind is Kind.VIDEO else AspectRatio.SQUARE
+    width, height = metadata.get("size") or (ratio or usual).size()
     return Task(
         request_id=request_id,
         kind=kind,

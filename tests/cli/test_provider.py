@@ -135,7 +135,14 @@ def test_the_providers_are_listed_in_their_order_with_what_they_make(atelier, mo
     result = atelier("provider", "list")
     assert result.exit_code == 0
     rows = [shown.split() for shown in result.stdout.splitlines() if shown.strip()]
-    assert [row[0] for row in rows if row[0].isalnum()] == ["name", "comfyui", "a1111", "careless"]
+    assert [row[0] for row in rows if row[0].isalnum()] == [
+        "name",
+        "comfyui",
+        "a1111",
+        "careless",
+        "relief",
+        "kenburns",
+    ]
     assert "a-model" in result.stdout
     assert "0.25" in result.stdout
     assert "Not configured: " in result.stderr
@@ -315,7 +322,7 @@ def test_a_kind_that_starts_from_a_picture_or_a_model_is_planned_with_one(atelie
     def plan(provider, task):
         if not task.source:
             raise ProviderError(FailureKind.UNSUPPORTED, "A model is needed.")
-        return replace(Plan(task, provider.model, {"model": task.source}), units={"dollar": 1.0})
+        return replace(Plan(task, provider.model, {"model": task.source.mime}), units={"dollar": 1.0})
 
     SPOILT["plan"] = plan
     assert line(atelier("provider", "check", "careless"), "cover") == "✓ cover: 1 USD"

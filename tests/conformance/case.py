@@ -81,7 +81,7 @@ class Case:
     job       the answer to a submit is only a ticket
     cdn       its results are fetched from the artifact host (`house.file`)
     art       its results go through `house.art`, so that the suite may spoil them
-    formats   the media types that its results may have
+    formats   the media types that its results may have; none where they are words
     adapted   a regex that one of the adaptations of a task's plan must match, by the task's name
     charges   what one success of a task counts, where it isn't 1, by the task's name
     more      options.more, or what makes it for a house

@@ -91,6 +91,41 @@ def test_the_background_is_kept(make):
     assert payload["optimize_for_game"] is False
 
 
+def test_a_game_asset_is_made_as_its_settings_say(make):
+    settings = {
+        "assetType": "ui-element",
+        "style": "Pixel Art",
+        "quality": "high",
+        "transparentBackground": True,
+        "removeBackground": False,
+        "optimizeForGame": True,
+        "spriteOptimization": True,
+        "tilesetOptimization": False,
+    }
+    payload = (
+        make().plan(task(Kind.GAME_ASSET, style="cartoon", settings=settings, width=512, height=64)).payload
+    )
+    assert {name: payload[name] for name in ("asset_type", "style", "quality", "width", "height")} == {
+        "asset_type": "ui-element",
+        "style": "pixel-art",
+        "quality": "high",
+        "width": 512,
+        "height": 64,
+    }
+    assert {name: flag for name, flag in payload.items() if isinstance(flag, bool)} == {
+        "transparent_background": True,
+        "remove_background": False,
+        "optimize_for_game": True,
+        "apply_sprite_optimization": True,
+        "apply_tileset_optimization": False,
+    }
+
+
+def test_a_game_asset_that_says_nothing_gets_what_the_service_does_by_itself(make):
+    payload = make().plan(task(Kind.GAME_ASSET)).payload
+    assert not [name for name, flag in payload.items() if isinstance(flag, bool)]
+
+
 @pytest.mark.parametrize(
     ("kind", "asset_type"),
     [
@@ -99,6 +134,8 @@ def test_the_background_is_kept(make):
         (Kind.COLORING_PAGE, "concept-art"),
         (Kind.COVER, "concept-art"),
         (Kind.ILLUSTRATION, "concept-art"),
+        (Kind.PICTURE, "concept-art"),
+        (Kind.GAME_ASSET, "prop-design"),
     ],
 )
 def test_the_asset_type_follows_the_kind(make, kind, asset_type):
@@ -136,6 +173,7 @@ def test_a_model_of_the_operators_is_asked_for_by_name(house, egress):
         task(settings={"quality": "best"}),
         task(settings={"assetType": "sound"}),
         task(settings={"assetType": ["prop-design"]}),
+        task(Kind.GAME_ASSET, settings={"removeBackground": "yes"}),
     ],
 )
 def test_what_it_cannot_make_is_said_before_anything_is_sent(house, make, work):

@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.failure import FailureKind
 from app.egress.sender import Egress
+from app.providers.bad_option import BadOption
 from app.providers.base import Accepted, Billing, Done, HealthState, Provider, ProviderError, Running
-from app.providers.model_inputs import BadOption
 from tests.conformance.case import Case, reference, run, task
 from tests.conformance.cases.huggingface import CASES
 from tests.fakes.house import House, faults, files

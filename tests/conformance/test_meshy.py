@@ -8,8 +8,9 @@ import pytest
 from app.domain.failure import Charged, FailureKind
 from app.domain.vocabulary import Kind
 from app.providers.base import Accepted, Billing, Done, Doorbell, HealthState, Lost, ProviderError, Running
+from app.providers.model_inputs import held
 from tests.conformance.case import PROMPT, reference, run, task
-from tests.conformance.cases.meshy import CASE
+from tests.conformance.cases.meshy import CASE, MODEL
 from tests.fakes.house import faults, files
 from tests.fakes.house.context import Context
 
@@ -273,18 +274,19 @@ def test_pictures_show_no_words_but_those_for_their_texture(make):
 
 def test_rigs_are_not_listed_and_so_never_sure(house, make):
     provider = make()
-    plan = provider.plan(task(Kind.RIG, source="a task"))
+    plan = provider.plan(task(Kind.RIG, source=MODEL))
     assert provider.find(plan, Context()) is Lost.UNSURE
     assert not house.calls
 
 
 def test_a_rig_comes_with_the_two_walks_that_are_part_of_it(house, make):
-    done = finish(
-        make, start(make, task(Kind.RIG, source="https://models.example/man.glb", settings={"height": 2}))
-    )
+    done = finish(make, start(make, task(Kind.RIG, source=MODEL, settings={"height": 2})))
     assert [one.role for one in done.artifacts] == ["rig", "animation", "animation"]
     sent = house.asked("meshy", "/rigging$", "POST")[0].json
-    assert sent == {"model_url": "https://models.example/man.glb", "height_meters": 2}
+    address = sent.pop("model_url")
+    assert address.startswith("data:application/octet-stream;base64,")
+    assert held(address) == MODEL.content
+    assert sent == {"height_meters": 2}
 
 
 def test_a_model_does_not_fail_with_its_thumbnail(house, make):
@@ -380,7 +382,7 @@ def test_moderation_is_asked_for_where_the_operator_wants_it(make):
         task(),
         task(Kind.RETEXTURE),
         task(Kind.RIG),
-        task(Kind.RIG, source="x", settings={"height": "tall"}),
+        task(Kind.RIG, source=MODEL, settings={"height": "tall"}),
         task(Kind.MODEL, settings={"polycount": "many"}),
         task(Kind.MODEL, settings={"polycount": True}),
         task(Kind.MODEL, settings={"textureResolution": "3k"}),

@@ -10,8 +10,8 @@ import pytest
 from app.domain.failure import FailureKind
 from app.domain.vocabulary import PICTURES, Kind
 from app.egress.sender import Egress
+from app.providers.bad_option import BadOption
 from app.providers.base import Accepted, Billing, Done, HealthState, Lost, Provider, ProviderError, Running
-from app.providers.model_inputs import BadOption
 from tests.conformance.case import Case, reference, run, task
 from tests.conformance.cases.replicate import CASES
 from tests.fakes.house import KEY, House, faults, files, replicate
@@ -89,7 +89,17 @@ def test_a_setting_decides_what_it_makes(house: House, egress: Egress) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"kinds": "pictures,songs"}, {"size": "large"}, {"input": "[]"}, {"input": "{"}]
+    "more",
+    [
+        {"kinds": "pictures,songs"},
+        {"kinds": "translation"},
+        {"size": "large"},
+        {"input": "[]"},
+        {"input": "{"},
+        {"durations": "5,10"},
+        {"durations": "[]"},
+        {"durations": '["long"]'},
+    ],
 )
 def test_a_setting_that_cannot_be_read_is_named(more: dict[str, str], house: House, egress: Egress) -> None:
     with pytest.raises(BadOption, match="REPLICATE_"):
@@ -99,6 +109,34 @@ def test_a_setting_that_cannot_be_read_is_named(more: dict[str, str], house: Hou
 def test_inputs_of_the_settings_win_over_those_of_the_task(house: House, egress: Egress) -> None:
     plan = CASE.build(house, egress, input='{"aspect_ratio": "21:9"}').plan(task())
     assert plan.payload["input"]["aspect_ratio"] == "21:9"
+
+
+@pytest.mark.parametrize(
+    ("durations", "asked", "sent", "adapted"),
+    [
+        ("", 7.4, 7, "7.4 seconds -> 7"),
+        ("", 6, 6, None),
+        ("[5, 9]", 30, 9, "30 seconds -> 9"),
+        ('["5s", "9s"]', 5, "5s", None),
+        ("", "long", None, None),
+        ("", True, None, None),
+    ],
+)
+def test_a_video_lasts_as_near_to_what_is_asked_as_the_model_can(
+    house: House, egress: Egress, durations: str, asked: object, sent: object, adapted: str | None
+) -> None:
+    plan = FILMS.build(house, egress, durations=durations).plan(
+        task(Kind.VIDEO, settings={"duration": asked})
+    )
+    assert plan.payload["input"].get("duration") == sent
+    assert [words for words in plan.adapted if "second" in words] == ([adapted] if adapted else [])
+
+
+def test_what_a_model_has_no_field_for_is_said(house: House, egress: Egress) -> None:
+    settings = {"script": "A heron.", "duration": 5, "resolution": "720p"}
+    plan = FILMS.build(house, egress, duration="", script="").plan(task(Kind.VIDEO, settings=settings))
+    assert {"script not supported", "duration not supported", "resolution not supported"} <= set(plan.adapted)
+    assert not {"script", "duration", "resolution"} & set(plan.payload["input"])
 
 
 def test_a_video_comes_as_a_video(house: House, egress: Egress) -> None:

@@ -47,6 +47,7 @@ def test_a_video_comes_with_its_thumbnail_and_what_it_used(make):
         ("thumbnail", "image/jpeg"),
     ]
     assert story.done.units == {"credit": 14.0, "second": 34.5}
+    assert story.done.data == {"duration": 34.5}
 
 
 def test_a_video_does_not_fail_with_its_thumbnail(house, make):
@@ -98,6 +99,7 @@ def test_the_address_of_a_picture_is_passed_on(make):
         {"imageUrl": 7},
         {"duration": "long"},
         {"duration": 1},
+        {"duration": 10**400},
         {"duration": True},
         {"resolution": "8k"},
         {"resolution": ["4k"]},
@@ -111,15 +113,18 @@ def test_pictures_are_not_its_trade(make):
     assert refused(lambda: make().plan(task())).kind is FailureKind.UNSUPPORTED
 
 
-def test_a_script_is_spoken_as_it_stands(make):
-    payload = (
-        make().plan(task(Kind.VIDEO, settings={"script": "A heron.", "duration": 20, "music": False})).payload
-    )
+def test_a_script_is_spoken_as_it_stands_and_the_prompt_is_seen(make):
+    settings = {"script": "एक बगुला।", "language": "hi", "duration": 19.2, "music": False}
+    payload = make().plan(task(Kind.VIDEO, settings=settings)).payload
     assert payload["workflow"] == "script-to-video"
-    assert payload["source"] == {"text": "A heron.", "durationSeconds": 20}
+    assert payload["source"] == {
+        "text": "एक बगुला।",
+        "stylePrompt": IDEA.full_prompt,
+        "durationSeconds": 20,
+    }
     assert payload["options"]["promptTargetDuration"] == 20
     assert payload["music"] == {"enabled": False}
-    assert payload["voice"] == {"enabled": True}
+    assert payload["voice"] == {"enabled": True, "language": "hi"}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def egress(house):
 def test_the_example_keeps_what_every_provider_keeps(case, house, egress):
     for name in case.tasks:
         house.reset()
-        test_every_provider.test_work_ends_in_files_of_the_right_kind_and_is_charged_once(
+        test_every_provider.test_work_ends_in_files_of_the_right_kind_or_in_words_and_is_charged_once(
             case, name, house, egress
         )
         house.reset()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from app.domain.failure import FailureKind
-from app.domain.vocabulary import PICTURES, AspectRatio, Kind
+from app.domain.vocabulary import PAGES, PICTURES, AspectRatio, Kind
 from app.providers import prices
 from app.providers.base import Billing, Done, HealthState, ProviderError, Task
 from app.providers.sketch import CREDIT, Sketch, motifs
@@ -31,8 +31,12 @@ class Watcher:
         return self.cancelled_after is not None and len(self.reports) >= self.cancelled_after
 
 
-def a_task(*, prompt=DRAGON, kind=Kind.COLORING_PAGE, width=512, height=512, seed=7, negative=None):
-    return Task("vga_1", kind, prompt, prompt, width, height, seed, negative_prompt=negative)
+def a_task(
+    *, prompt=DRAGON, kind=Kind.COLORING_PAGE, width=512, height=512, seed=7, negative=None, settings=None
+):
+    return Task(
+        "vga_1", kind, prompt, prompt, width, height, seed, negative_prompt=negative, settings=settings or {}
+    )
 
 
 def plan(task):
@@ -64,7 +68,33 @@ def test_another_seed_gives_other_bytes(kind):
 
 
 def test_every_kind_gives_its_own_picture():
-    assert len({drawn(kind=kind) for kind in PICTURES}) == len(PICTURES)
+    assert len({drawn(kind=kind) for kind in PAGES}) == len(PAGES)
+
+
+def test_a_picture_without_a_kind_is_drawn_as_an_illustration():
+    assert drawn(kind=Kind.PICTURE) == drawn(kind=Kind.ILLUSTRATION)
+
+
+@pytest.mark.parametrize("asset_type", ["prop-design", "ui-element"])
+def test_a_prop_stands_alone_in_the_middle_and_may_have_nothing_behind_it(asset_type):
+    def asset(*, clear):
+        settings = {"assetType": asset_type, "transparentBackground": clear}
+        content = draw(a_task(kind=Kind.GAME_ASSET, width=300, height=200, settings=settings), Watcher())
+        return image(content.artifacts[0].content)
+
+    opened = asset(clear=True)
+    assert opened.mode == "RGBA"
+    left, top, right, bottom = opened.getchannel("A").getbbox()
+    assert abs((left + right) / 2 - 150) < 15
+    assert abs((top + bottom) / 2 - 100) < 15
+    assert bottom - top > 120
+    assert asset(clear=False).mode == "RGB"
+
+
+def test_other_game_assets_are_scenes():
+    settings = {"assetType": "environment-art", "transparentBackground": True}
+    scene = draw(a_task(kind=Kind.GAME_ASSET, settings=settings), Watcher()).artifacts[0].content
+    assert scene == drawn(kind=Kind.ILLUSTRATION)
 
 
 @pytest.mark.parametrize("ratio", AspectRatio)

@@ -62,6 +62,14 @@ class Scales:
     def grow_to(self, rows: int) -> "Scales":
         """Add claimable requests of every priority, in random order of arrival, until there are so many."""
         self._fill(rows - self.rows)
+        self.board.do(
+            "INSERT INTO library_assets (id, owner_id, collection, type, name)"
+            " SELECT 'vgl_' || n, CAST(:owner AS uuid), 'image', 'scene', 'n' || n FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n",
+            owner=self.owner.user_id,
+            first=self.rows + 1,
+            last=rows,
+        )
+        self.board.do("ANALYZE library_assets")
         self.rows = rows
         return self
 

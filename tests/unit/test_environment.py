@@ -9,6 +9,7 @@ READERS = {
     "app.cli.connection": "a client's key and token, which are not the service's settings",
     "app.cli.settings": "hands the environment on to the processes that it starts",
     "app.local.account": "hands PATH and the loader's path on to the servers, and nothing else",
+    "app.providers.relief.steps": "tells its child's libraries to use one thread",
     "workers.tasks": "RQ tells a job its worker's name that way",
 }
 

@@ -58,7 +58,11 @@ def test_nothing_is_decided_by_the_words_of_an_error():
 
 def test_only_the_settings_read_the_environment():
     allowed = {
-        "app.config",  # the settings
+        "app.config.env",  # the settings
+        "app.config.checks",
+        "app.config.providers",
+        "app.config",
+        "app.providers.relief.steps",  # tells its child's libraries to use one thread
         "workers.tasks",  # RQ tells a job its worker's name that way
     }
     # The command line starts processes with an environment, and says what is set there.

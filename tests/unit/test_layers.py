@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.source import ROOT, imports, modules
 
-TOOLS = {"app.queue", "app.providers", "app.events", "app.storage", "app.egress", "app.guarded"}
+TOOLS = {"app.queue", "app.providers", "app.events", "app.storage", "app.egress", "app.guarded", "app.detect"}
 BASE = {"app.clock", "app.config", "app.db", "app.log"}
 SERVICES = {"app.services", "app.runtime", "app.domain", "app.models", "migrations"} | TOOLS | BASE
 MAY: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ MAY: dict[str, set[str]] = {
     "app.egress": {"app.domain"},
     "app.guarded": set(),
     "app.providers": {"app.domain", "app.egress", "app.guarded"},
+    "app.detect": {"app.domain", "app.egress", "app.guarded"},
     "app.events": {"app.domain", "app.egress"},
     "app.storage": {"app.domain", "app.guarded"},
     "app.local": {"app.domain"},

@@ -6,7 +6,7 @@ from app.domain import errors
 from app.domain.errors import HouseError
 from app.domain.failure import FailureKind
 from app.domain.lifecycle import ACTIVE, Status
-from app.domain.vocabulary import PICTURES, Event, Priority
+from app.domain.vocabulary import PAGES, Event, Priority
 from tests.unit.source import modules
 
 REFUSED = ("Manager", "Helper", "Utils", "Util", "Handler", "Wrapper", "Base")
@@ -39,7 +39,7 @@ def test_the_statuses_are_the_guides_five():
 
 
 def test_the_types_and_priorities_are_the_guides():
-    assert {str(kind) for kind in PICTURES} == {
+    assert {str(kind) for kind in PAGES} == {
         "coloring-page",
         "cover",
         "illustration",

@@ -123,6 +123,7 @@ def _samples(task: Task) -> Iterator[Task]:
     """Yield the task, and where words alone don't do, with a picture to start from, and with a model to change."""
     yield task
     yield replace(task, references=(_picture(),))
+    yield replace(task, settings={"target": "hi"})
     yield replace(task, source=Reference(b"glTF", "model/gltf-binary", "0" * 64))
 
 

@@ -19,7 +19,7 @@ def svg(picture: Picture, *, colour: bool) -> str:
     """Return the SVG document of `picture`; without `colour` it is line art on white."""
     page = Page(picture.width, picture.height)
     drawn = "".join(_item(item, page, picture.ink, colour=colour) for item in picture.items)
-    paper = _shaded(picture) if colour else f'<rect width="100%" height="100%" fill="{_PAPER}"/>'
+    paper = _shaded(picture.paper) if colour else f'<rect width="100%" height="100%" fill="{_PAPER}"/>'
     veil = (
         f'<rect width="100%" height="100%" fill="{_PAPER}" opacity="{picture.veil}"/>' if picture.veil else ""
     )
@@ -29,8 +29,10 @@ def svg(picture: Picture, *, colour: bool) -> str:
     )
 
 
-def _shaded(picture: Picture) -> str:
-    top, bottom = (html.escape(colour) for colour in picture.paper)
+def _shaded(paper: tuple[str, str] | None) -> str:
+    if paper is None:
+        return ""
+    top, bottom = (html.escape(colour) for colour in paper)
     return (
         '<defs><linearGradient id="paper" x1="0" y1="0" x2="0" y2="1">'
         f'<stop offset="0" stop-color="{top}"/><stop offset="1" stop-color="{bottom}"/></linearGradient></defs>'

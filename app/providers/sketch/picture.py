@@ -34,12 +34,12 @@ class Patch:
 
 @dataclass(frozen=True)
 class Picture:
-    """A page of `width` by `height` pixels, its items in painting order, on paper that shades downwards."""
+    """A page of `width` by `height` pixels, its items in painting order, on paper that shades downwards, or on none."""
 
     width: int
     height: int
     items: tuple[Spot | Patch, ...]
-    paper: tuple[str, str] = ("#ffffff", "#ffffff")
+    paper: tuple[str, str] | None = ("#ffffff", "#ffffff")
     ink: str = "#000000"
     veil: float = 0.0
 

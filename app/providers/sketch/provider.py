@@ -27,6 +27,7 @@ from app.providers.base import (
 )
 from app.providers.sketch.banner import COVER_TOP, banner
 from app.providers.sketch.cast import Cast, cast
+from app.providers.sketch.emblem import emblem
 from app.providers.sketch.ink import svg
 from app.providers.sketch.motifs import CREDIT, exists, is_emoji
 from app.providers.sketch.page import Page
@@ -36,6 +37,8 @@ from app.providers.sketch.sheet import reference_sheet
 from app.providers.sketch.words import read
 
 _NEEDED = ("dragon", "1F409")
+# Game assets that are one thing alone.
+_ALONE = {"prop-design", "ui-element"}
 _SOFT_INK, _VEIL = "#66707e", 0.22
 # Edges keep one step on either side of black and white: smooth to look at, with no grey to stop a fill.
 _CRISP = [0] * 64 + [56] * 64 + [199] * 64 + [255] * 64
@@ -66,7 +69,7 @@ class Sketch(Provider):
         rng = Random(task.seed)  # noqa: S311
         who = cast(read(task.prompt, task.negative_prompt), rng)
         self._report(context, 25, "composing")
-        picture = composed(task.kind, who, task.width, task.height, rng)
+        picture = _composed(task, who, rng)
         self._report(context, 50, "drawing")
         content = painted(picture, task.kind)
         self._report(context, 95, "done")
@@ -89,6 +92,14 @@ class Sketch(Provider):
         if context.cancelled():
             raise ProviderError(FailureKind.DEADLINE, "The picture was no longer wanted while it was drawn.")
         context.progress(percent, stage)
+
+
+def _composed(task: Task, who: Cast, rng: Random) -> Picture:
+    """Return the picture of a task; a game asset may be one thing alone, with nothing behind it."""
+    if task.kind is not Kind.GAME_ASSET or task.settings.get("assetType") not in _ALONE:
+        return composed(task.kind, who, task.width, task.height, rng)
+    clear = task.settings.get("transparentBackground") is True
+    return emblem(who.subjects[0], Page(task.width, task.height), clear=clear)
 
 
 def composed(kind: Kind, who: Cast, width: int, height: int, rng: Random) -> Picture:
@@ -118,7 +129,10 @@ def painted(picture: Picture, kind: Kind) -> bytes:
     document = svg(picture, colour=kind is not Kind.COLORING_PAGE)
     drawn: bytes = resvg_py.svg_to_bytes(svg_string=document, skip_system_fonts=True)
     with Image.open(io.BytesIO(drawn)) as image:
-        final = image.convert("L").point(_CRISP) if kind is Kind.COLORING_PAGE else image.convert("RGB")
+        if kind is Kind.COLORING_PAGE:
+            final = image.convert("L").point(_CRISP)
+        else:
+            final = image.convert("RGB" if picture.paper else "RGBA")
     out = io.BytesIO()
     final.save(out, "PNG", compress_level=6)
     return out.getvalue()

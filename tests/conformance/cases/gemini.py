@@ -2,8 +2,9 @@ from functools import partial
 from typing import Any
 
 from app.domain.failure import Charged, FailureKind
+from tests.conformance import words
 from tests.conformance.case import Case, Fault, Where, reference, task
-from tests.fakes.house import House
+from tests.fakes.house import House, gemini
 from tests.fakes.house.faults import MARK, answer
 
 _DRAW = r":generateContent$"
@@ -37,7 +38,7 @@ def _quota(name: str) -> dict[str, Any]:
 _WAIT = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37.5s"}
 _KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 
-CASE = Case(
+PICTURES = Case(
     name="gemini",
     adapter="app.providers.gemini:Gemini",
     model="gemini-3.1-flash-image",
@@ -133,3 +134,39 @@ CASE = Case(
         _refused("a deadline of its own", 504, "DEADLINE_EXCEEDED", K.UNAVAILABLE),
     ),
 )
+WORDS = Case(
+    name="gemini",
+    id="gemini in words",
+    adapter="app.providers.gemini:Gemini",
+    model="gemini-3.1-flash-image",
+    more={"chat_model": gemini.WORDS, "safety": "BLOCK_ONLY_HIGH"},
+    tasks=words.TASKS,
+    submit=_DRAW,
+    art=False,
+    formats=frozenset(),
+    faults=(
+        _finish("SAFETY", K.POLICY_OUTPUT),
+        _finish("MAX_TOKENS", K.BAD_RESULT),
+        Fault("the text is blocked", partial(_state, blocked="OTHER"), Where.SUBMIT, K.POLICY_INPUT, 1),
+        Fault(
+            "it only thinks",
+            partial(_state, parts=[{"text": MARK, "thought": True}]),
+            Where.SUBMIT,
+            K.BAD_RESULT,
+            1,
+            Charged.YES,
+        ),
+        Fault(
+            "facts in words",
+            partial(_state, parts=[{"text": "A heron."}]),
+            Where.SUBMIT,
+            K.BAD_RESULT,
+            1,
+            Charged.YES,
+            task="facts",
+        ),
+        _refused("a model that is gone", 404, "NOT_FOUND", K.MODEL_RETIRED),
+    ),
+)
+CASE = PICTURES
+CASES = [PICTURES, WORDS]

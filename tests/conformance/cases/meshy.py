@@ -5,12 +5,14 @@ import json
 from app.domain.failure import Charged, FailureKind
 from app.domain.vocabulary import Kind
 from app.providers import sniff
+from app.providers.base import Reference
 from tests.conformance.case import Case, Fault, Where, reference, task
 from tests.fakes.house import House, faults, files
 
 _CREATE = r"^/openapi/v\d/[a-z0-9-]+$"
 _POLL = r"^/openapi/v\d/[a-z0-9-]+/.+$"
 _JPEG = reference(files.jpeg(), "image/jpeg")
+MODEL = Reference(files.glb(), "model/gltf-binary", "1" * 64)
 _LOST = frozenset({FailureKind.SUBMIT_UNKNOWN})
 
 
@@ -43,9 +45,15 @@ CASE = Case(
         "picture": task(Kind.MODEL, references=(reference(),)),
         "words": task(Kind.MODEL, style="clay", settings={"polycount": "low", "textureResolution": "4k"}),
         "pictures": task(Kind.MODEL, references=(reference(), _JPEG, *[reference()] * 3)),
-        "texture": task(Kind.RETEXTURE, source="https://models.example/heron.glb", negative_prompt="fur"),
-        "texture by picture": task(Kind.RETEXTURE, source="a task of before", references=(_JPEG,)),
-        "rig": task(Kind.RIG, source="a task of before"),
+        "a picture that it can't read": task(
+            Kind.MODEL, references=(reference(files.webp(), "image/webp"), _JPEG)
+        ),
+        "texture": task(Kind.RETEXTURE, source=MODEL, negative_prompt="fur"),
+        "texture by picture": task(Kind.RETEXTURE, source=MODEL, references=(_JPEG,)),
+        "texture by a picture that it can't read": task(
+            Kind.RETEXTURE, source=MODEL, references=(reference(files.webp(), "image/webp"),)
+        ),
+        "rig": task(Kind.RIG, source=MODEL),
     },
     submit=_CREATE,
     poll=_POLL,
@@ -55,6 +63,8 @@ CASE = Case(
     adapted={
         "picture": "seed not supported",
         "pictures": "5 reference pictures -> 4",
+        "a picture that it can't read": "2 reference pictures -> 1",
+        "texture by a picture that it can't read": "PNG and JPEG only",
         "texture": "negative prompt not supported",
         "texture by picture": "prompt not used",
     },

@@ -2,10 +2,12 @@ from functools import partial
 from typing import Any
 
 from app.domain.failure import Charged, FailureKind
+from tests.conformance import words
 from tests.conformance.case import Case, Fault, Where, reference, task
 from tests.fakes.house import House
 from tests.fakes.house.faults import MARK, answer
 
+K = FailureKind
 _DRAW = r"/images/(generations|edits)$"
 
 
@@ -22,7 +24,19 @@ def _refused(id_: str, status: int, means: FailureKind, /, **error: Any) -> Faul
     return Fault(id_, _error(status, **error), Where.SUBMIT, means, charged=Charged.NO)
 
 
-CASE = Case(
+def _says(text: str) -> Any:
+    return partial(_state, says=text)
+
+
+def _answers(**answer_: Any) -> Any:
+    return lambda house: house.script("openai", "/responses$", answer(200, answer_))
+
+
+def _part(**part: Any) -> Any:
+    return _answers(status="completed", output=[{"type": "message", "content": [part]}])
+
+
+PICTURES = Case(
     name="openai",
     adapter="app.providers.openai:OpenAI",
     model="gpt-image-2",
@@ -102,3 +116,62 @@ CASE = Case(
         _refused("an error in a 200", 200, FailureKind.RATE_LIMITED, code="rate_limit_exceeded"),
     ),
 )
+WORDS = Case(
+    name="openai",
+    id="openai in words",
+    adapter="app.providers.openai:OpenAI",
+    model="gpt-image-2",
+    more={"chat_model": "words-1"},
+    tasks=words.TASKS,
+    submit="/responses$",
+    art=False,
+    formats=frozenset(),
+    faults=(
+        Fault(
+            "facts of another shape",
+            _says('{"label": 7, "score": 1}'),
+            Where.SUBMIT,
+            K.BAD_RESULT,
+            1,
+            task="facts",
+        ),
+        Fault("facts in words", _says("A heron."), Where.SUBMIT, K.BAD_RESULT, 1, Charged.YES, task="facts"),
+        Fault("nothing said", _says(" "), Where.SUBMIT, K.BAD_RESULT, 1, Charged.YES),
+        Fault(
+            "it refuses",
+            _part(type="refusal", refusal=MARK),
+            Where.SUBMIT,
+            K.POLICY_OUTPUT,
+            charged=Charged.YES,
+        ),
+        Fault(
+            "it broke off",
+            _answers(status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
+            Where.SUBMIT,
+            K.BAD_RESULT,
+            charged=Charged.YES,
+        ),
+        Fault(
+            "it was filtered",
+            _answers(status="incomplete", incomplete_details={"reason": "content_filter"}),
+            Where.SUBMIT,
+            K.POLICY_OUTPUT,
+        ),
+        Fault(
+            "it failed",
+            _answers(status="failed", error={"code": "server_error", "message": MARK}),
+            Where.SUBMIT,
+            K.UNAVAILABLE,
+        ),
+        Fault(
+            "a retired chat model",
+            lambda house: house.script(
+                "openai", "/responses$", answer(404, {"error": {"code": "model_not_found", "message": MARK}})
+            ),
+            Where.SUBMIT,
+            K.MODEL_RETIRED,
+        ),
+    ),
+)
+CASE = PICTURES
+CASES = [PICTURES, WORDS]

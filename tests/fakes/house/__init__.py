@@ -41,6 +41,7 @@ FAKES = [
     "horde",
     "meshy",
     "revid",
+    "dhruva",
 ]
 
 Reply = Response | Callable[[Request], Response] | faults.Hidden | faults.Changed

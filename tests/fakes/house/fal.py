@@ -25,6 +25,8 @@ _INPUT: dict[str, Any] = {
     "image_url": str,
     "image_urls": list,
     "enable_safety_checker": bool,
+    "duration": str,
+    "resolution": str,
 }
 
 

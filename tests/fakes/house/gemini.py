@@ -1,7 +1,7 @@
 """Gemini's generateContent: strict about its fields, its key in a header, and blocks that come as a 200.
 
 state: `finish` is the finishReason of a candidate without a picture; `blocked` the blockReason of the prompt;
-`parts` are given in place of the picture's; `usage` in place of the figures.
+`parts` are given in place of the picture's, or of the words; `usage` in place of the figures.
 """
 
 import base64
@@ -10,12 +10,14 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from tests.fakes.house import KEY, House, files
+from tests.fakes.house import KEY, House, files, talk
 
 BASE = "/v1beta"
 MODEL = "gemini-3.1-flash-image"
+WORDS = "gemini-words-1"
 _BODY = {"contents", "generationConfig", "safetySettings", "systemInstruction"}
 _CONFIG = {"responseModalities", "imageConfig", "seed", "temperature", "candidateCount"}
+_CONFIG_OF_WORDS = {"maxOutputTokens", "temperature", "responseMimeType", "responseJsonSchema"}
 _RATIOS = {"1:1", "2:3", "3:2", "3:4", "4:3", "9:16", "16:9", "21:9"}
 _SIZES = {"512", "1K", "2K", "4K"}
 _THRESHOLDS = {"BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"}
@@ -27,18 +29,19 @@ def blueprint(house: House) -> Blueprint:
 
     @routes.post("/models/<model>:generateContent")
     def generate(model: str) -> Any:
-        if model != MODEL:
+        if model not in {MODEL, WORDS}:
             return error(404, "NOT_FOUND")
-        if wrong := _wrong(request.get_json(silent=True)):
+        body = request.get_json(silent=True)
+        if wrong := _wrong(body, _CONFIG_OF_WORDS if model == WORDS else _CONFIG):
             return error(400, "INVALID_ARGUMENT", _violation(wrong))
         house.charge("gemini")
-        return jsonify(_answer(house))
+        return jsonify(_answer(house, _words(body) if model == WORDS else _picture(house)))
 
     @routes.get("/models/<model>")
     def model(model: str) -> Any:
-        if model != MODEL:
+        if model not in {MODEL, WORDS}:
             return error(404, "NOT_FOUND")
-        return jsonify(name=f"models/{MODEL}", supportedGenerationMethods=["generateContent"])
+        return jsonify(name=f"models/{model}", supportedGenerationMethods=["generateContent"])
 
     return routes
 
@@ -62,14 +65,26 @@ def _authorized() -> Any:
     return None
 
 
-def _answer(house: House) -> dict[str, Any]:
+def _picture(house: House) -> list[dict[str, Any]]:
+    drawn = base64.b64encode(house.art(files.png())).decode()
+    return [{"text": "Here is your picture."}, {"inlineData": {"mimeType": "image/png", "data": drawn}}]
+
+
+def _words(body: dict[str, Any]) -> list[dict[str, Any]]:
+    asked = body["contents"][0]["parts"][0].get("text")
+    text = talk.FACTS if "responseMimeType" in body["generationConfig"] else f"{asked}, in rain"
+    return [{"text": "The user wants rain.", "thought": True}, {"text": text[:9]}, {"text": text[9:]}]
+
+
+def _answer(house: House, made: list[dict[str, Any]]) -> dict[str, Any]:
     state = house.state("gemini")
+    drew = any("inlineData" in part for part in made)
     usage = {
         "promptTokenCount": 12,
         "candidatesTokenCount": 1120,
         "thoughtsTokenCount": 30,
         "totalTokenCount": 1162,
-        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1120}],
+        **({"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1120}]} if drew else {}),
     }
     told = {"usageMetadata": state.get("usage", usage), "modelVersion": MODEL, "responseId": "resp-1"}
     if blocked := state.get("blocked"):
@@ -80,24 +95,24 @@ def _answer(house: House) -> dict[str, Any]:
             "candidates": [{"finishReason": finish, "index": 0}],
             "usageMetadata": {"promptTokenCount": 12},
         }
-    drawn = base64.b64encode(house.art(files.png())).decode()
-    parts = state.get("parts") or [
-        {"text": "Here is your picture."},
-        {"inlineData": {"mimeType": "image/png", "data": drawn}},
-    ]
-    content = {"role": "model", "parts": parts}
+    content = {"role": "model", "parts": state.get("parts") or made}
     return {**told, "candidates": [{"content": content, "finishReason": "STOP", "index": 0}]}
 
 
-def _wrong(body: Any) -> str | None:
+def _wrong(body: Any, known: set[str]) -> str | None:
     """Return the field that generateContent would not take."""
     if not isinstance(body, dict) or set(body) - _BODY:
         return "body"
     config = body.get("generationConfig", {})
-    if set(config) - _CONFIG or not set(config.get("responseModalities", [])) <= {"TEXT", "IMAGE"}:
+    if set(config) - known or not set(config.get("responseModalities", [])) <= {"TEXT", "IMAGE"}:
         return "generationConfig"
     if not isinstance(config.get("seed", 0), int) or not 0 <= config.get("seed", 0) < 2**31:
         return "generationConfig.seed"
+    told = body.get("systemInstruction", {"parts": [{"text": "x"}]})
+    if set(told) != {"parts"} or [set(part) for part in told["parts"]] != [{"text"}]:
+        return "systemInstruction"
+    if "responseJsonSchema" in config and config.get("responseMimeType") != "application/json":
+        return "generationConfig.responseJsonSchema"
     picture = config.get("imageConfig", {})
     if set(picture) - {"aspectRatio", "imageSize"} or picture.get("aspectRatio", "1:1") not in _RATIOS:
         return "generationConfig.imageConfig"

@@ -1,7 +1,7 @@
 """A server of somebody else's that speaks OpenAI's language: LocalAI, without a key, that refuses fields it doesn't know.
 
 state: `b64` answers with the picture itself; `relative` with an address that has no host; `loading` is how
-many requests find the model not yet read from the disk.
+many requests find the model not yet read from the disk; `says` is what its model answers in words.
 """
 
 import base64
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 
-from tests.fakes.house import House, files
+from tests.fakes.house import House, files, talk
 
 BASE = "/v1"
 
@@ -45,9 +45,16 @@ def blueprint(house: House) -> Blueprint:
 
     @routes.post("/chat/completions")
     def chat() -> Any:
-        asked = next(one["content"] for one in request.json["messages"] if one["role"] == "user")
-        said = {"role": "assistant", "content": f"{asked}, in fog"}
-        return jsonify(id="c", choices=[{"index": 0, "finish_reason": "stop", "message": said}])
+        body = request.get_json(silent=True)
+        if wrong := talk.wrong_completion(body):
+            return jsonify(error={"code": 400, "message": f"unknown field {wrong}", "type": ""}), 400
+        house.charge("localai")
+        echo = f"{body['messages'][1]['content']}, in fog"
+        text = house.state("localai").get("says") or (talk.FACTS if "response_format" in body else echo)
+        said = {"role": "assistant", "content": text}
+        usage = {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100}
+        choice = {"index": 0, "finish_reason": "stop", "message": said}
+        return jsonify(id="c", object="chat.completion", choices=[choice], usage=usage)
 
     @routes.get("/models")
     def models() -> Any:

@@ -1,7 +1,8 @@
-"""OpenAI: pictures from words and from pictures, the chat that rewrites prompts, moderation, and the list of models.
+"""OpenAI: pictures from words and from pictures, answers in words, moderation, and the list of models.
 
 state: `flag` makes moderation flag everything; `blocked` is the stage ("input", "output") at which a picture is
-refused; `revised` is what the model says it drew; `models` replaces the list of models.
+refused; `revised` is what the model says it drew; `models` replaces the list of models; `says` is what the model
+answers in words.
 """
 
 import base64
@@ -9,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from tests.fakes.house import KEY, House, files
+from tests.fakes.house import KEY, House, files, talk
 
 BASE = "/v1"
 MODEL = "gpt-image-2"
@@ -64,15 +65,25 @@ def blueprint(house: House) -> Blueprint:
 
     @routes.post("/responses")
     def respond() -> Any:
-        if set(request.json) - {"model", "input", "instructions", "max_output_tokens", "store", "text"}:
-            return _error(400, "invalid_request_error", "unknown_parameter")
-        words = {
-            "type": "output_text",
-            "text": f"{request.json['input']}, at dusk,\n in mist",
-            "annotations": [],
-        }
+        body = request.get_json(silent=True)
+        if wrong := talk.wrong_response(body):
+            return _error(400, "invalid_request_error", "unknown_parameter", wrong)
+        if body["model"] != "words-1":
+            return _error(404, "invalid_request_error", "model_not_found", "model")
+        house.charge("openai")
+        echo = f"{body['input']}, at dusk,\n in mist"
+        text = house.state("openai").get("says") or (talk.FACTS if "text" in body else echo)
+        words = {"type": "output_text", "text": text, "annotations": []}
         said = {"type": "message", "role": "assistant", "content": [words]}
-        return jsonify(id="resp-1", status="completed", error=None, output=[{"type": "reasoning"}, said])
+        return jsonify(
+            id="resp-1",
+            model="words-1-2026-09-08",
+            status="completed",
+            error=None,
+            incomplete_details=None,
+            output=[{"type": "reasoning"}, said],
+            usage={"input_tokens": 90, "output_tokens": 40, "total_tokens": 130},
+        )
 
     @routes.get("/models")
     def models() -> Any:

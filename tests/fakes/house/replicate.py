@@ -37,6 +37,7 @@ _INPUT: dict[str, Any] = {
     "go_fast": bool,
     "duration": int,
     "first_frame_image": str,
+    "narration": str,
 }
 _ENDS = {"succeeded", "failed", "canceled", "aborted"}
 
