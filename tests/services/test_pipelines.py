@@ -248,6 +248,19 @@ def test_the_files_of_a_stage_come_to_its_asset_when_it_is_completed(rt, alice, 
     assert lookup.file(rt, alice, asset_id, "model").mime == "model/gltf-binary"
 
 
+def test_a_newer_file_takes_the_place_of_the_older(rt, alice, begin, work):
+    asset_id = assets.new_id(rt)
+    new = NewAsset(asset_id, Collection.ASSET, "creature", "Dragon")
+    for words, also in (
+        ("the first one", lambda tx, _: assets.put(tx, alice.user_id, new)),
+        ("the second one", None),
+    ):
+        begin(made=[Stage(MODEL, Order(Kind.MODEL, words), asset_id=asset_id)], also=also)
+        work()
+        with rt.store.open(lookup.file(rt, alice, asset_id, "model").sha256) as file:
+            assert file.read() == glb(words)
+
+
 def test_a_stage_that_nobody_can_make_is_skipped_or_refuses_the_pipeline(rt, alice, begin, work, fake, board):
     fake.kinds = frozenset(Kind) - {Kind.PROMPT, Kind.RETEXTURE}
     pipeline, made = begin()
