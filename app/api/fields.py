@@ -1,12 +1,19 @@
-"""Kinds of field that Marshmallow doesn't have."""
+"""Kinds of field that Marshmallow doesn't have, and the schema of documents that write snake_case."""
 
 import re
 from binascii import a2b_base64
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.services import upload
+
+
+class SnakeSchema(Schema):
+    """snake_case outside as inside; fields that aren't declared are refused by name."""
+
+    class Meta:
+        unknown = RAISE
 
 
 class DataUrl(fields.String):

@@ -23,7 +23,7 @@ _YEAR = 31_536_000
 @blp.alt_response(304, description="It is the one whose ETag was sent")
 def of_request(request_id: str, role: str) -> Response:
     """Get a request's `image` or `thumbnail`."""
-    return _send(lookup.file(rt(), who(), request_id, role), f"{request_id}-{role}")
+    return send(lookup.file(rt(), who(), request_id, role), f"{request_id}-{role}")
 
 
 @blp.route("/files/<token>")
@@ -38,10 +38,11 @@ def of_request(request_id: str, role: str) -> Response:
 def signed(token: str) -> Response:
     """Get a file by a signed address that expires: for pages, which can't send a token."""
     request_id, role = links.opened(rt(), token)
-    return _send(lookup.file(rt(), None, request_id, role), f"{request_id}-{role}")
+    return send(lookup.file(rt(), None, request_id, role), f"{request_id}-{role}")
 
 
-def _send(file: File, name: str) -> Response:
+def send(file: File, name: str) -> Response:
+    """Send a stored file, or the part that was asked for; `name` is what browsers save it as. Raises NotFound."""
     stored = rt().store.path(file.sha256)
     if stored.is_symlink():
         # Nothing of ours makes links: it leads somewhere else.

@@ -9,9 +9,9 @@ import re
 import shutil
 import time
 from binascii import a2b_base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from threading import BoundedSemaphore
 from typing import Any, BinaryIO
@@ -107,12 +107,16 @@ def _on_disk(rt: Runtime, stream: Any) -> Iterator[BinaryIO]:
 def _one(rt: Runtime, who: Who, entry: Saved, ends: float) -> Result:
     kind, key = entry.section.kind, entry.key[:500]
     try:
-        if time.monotonic() > ends:
-            raise _Unusable("There was no time left for it; send it again.")
+        _in_time(ends)
         image_id, new = _import(rt, who, entry)
     except (_Unusable, BadImage, Unavailable) as err:
         return Result(kind, key, Outcome.FAILED, error=str(err))
     return Result(kind, key, Outcome.IMPORTED if new else Outcome.DUPLICATE, image_id)
+
+
+def _in_time(ends: float) -> None:
+    if time.monotonic() > ends:
+        raise _Unusable("There was no time left for it; send it again.")
 
 
 def _import(rt: Runtime, who: Who, entry: Saved) -> tuple[str, bool]:
@@ -124,8 +128,9 @@ def _import(rt: Runtime, who: Who, entry: Saved) -> tuple[str, bool]:
     if known := _known(rt, who, key):
         return known, False
     made = _finished(rt, content, asset)
+    asset = replace(asset, import_key=key, files={file.role: file.facts.sha256 for file in made})
     try:
-        new = rt.db.again(lambda: _keep(rt, who, asset, key, made, scene))
+        new = rt.db.again(lambda: _keep(rt, who, asset, made, scene))
     except OSError as err:
         raise _no_place(err) from err
     finally:
@@ -137,21 +142,16 @@ def _import(rt: Runtime, who: Who, entry: Saved) -> tuple[str, bool]:
     return (asset.id, True) if new else (_known(rt, who, key) or asset.id, False)
 
 
-def _keep(
-    rt: Runtime, who: Who, asset: NewAsset, key: str, made: tuple[Finished, ...], scene: Scene | None
-) -> bool:
-    hashes = {file.role: file.facts.sha256 for file in made}
+def _keep(rt: Runtime, who: Who, asset: NewAsset, made: Sequence[Finished], scene: Scene | None) -> bool:
     with rt.db.begin() as tx:
         # The row's lock comes before the file, so that a clean-up can't take away what is being kept.
         files.keep(tx, [file.facts for file in made])
         for file in made:
             rt.store.publish(file.draft, file.facts.sha256)
-        kept = NewAsset(**{**vars(asset), "import_key": key, "files": hashes})
-        if not assets.put(tx, who.user_id, kept):
-            return False
-        if scene:
+        new = assets.put(tx, who.user_id, asset)
+        if new and scene:
             cache.keep(rt, tx, who.user_id, scene, asset.id)
-        return True
+        return new
 
 
 def _content(image: str | None) -> bytes:

@@ -1,31 +1,33 @@
-"""A picture of the library, with how far the request is that makes it. One statement reads it."""
+"""A picture of the library. One statement reads it; only for one that isn't there yet another looks how far it is."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
 from app.clock import iso
-from app.domain.errors import NotFound
 from app.domain.lifecycle import Status
 from app.runtime import Runtime
 from app.services import links
-from app.services.identity import MINE, Who
+from app.services.identity import Who
 from app.services.library import assets
-from app.services.library.assets import Asset
+from app.services.library.assets import Asset, Collection
 
 MISSING = "Image not found"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`milliseconds` is how long it took to make, None where nobody made it here."""
-
     asset: Asset
-    status: Status
-    milliseconds: int | None
+    status: Status = Status.COMPLETED
+
+    @property
+    def milliseconds(self) -> int | None:
+        """How long it took from being asked for to being there; None where nobody made it here."""
+        if self.asset.ready_at is None or self.asset.metadata.get("imported"):
+            return None
+        return round((self.asset.ready_at - self.asset.created_at).total_seconds() * 1000)
 
     def etag(self, rt: Runtime) -> str:
         """Return what changes when it does, its addresses too; how often it was used is no change."""
@@ -61,18 +63,12 @@ class Picture:
 def find(rt: Runtime, who: Who, image_id: str) -> Picture:
     """Return the picture, also one that is still made. Raises NotFound for one that is deleted, or somebody else's."""
     with rt.db.once() as tx:
-        row = tx.execute(_ONE, {"id": image_id, "owner": who.scope}).mappings().one_or_none()
-    if row is None:
-        raise NotFound(MISSING)
-    return of_row(row)
-
-
-def of_row(row: Mapping[Any, Any]) -> Picture:
-    """Return the picture of a row of COLUMNS."""
-    asset = assets.of_row({name: row[name] for name in Asset.__dataclass_fields__})
-    # What was never made, and whose request is forgotten, comes no more.
-    status = Status.COMPLETED if asset.ready_at else Status(row["made_status"] or Status.FAILED)
-    return Picture(asset, status, row["made_ms"])
+        asset = assets.one(tx, who, image_id, Collection.IMAGE, missing=MISSING)
+        if asset.ready_at:
+            return Picture(asset)
+        # What was never made, and whose request is forgotten, comes no more.
+        status = tx.execute(_STATUS, {"id": asset.request_id}).scalar_one_or_none()
+        return Picture(asset, Status(status or Status.FAILED))
 
 
 def _content(rt: Runtime, sha256: str) -> bytes | None:
@@ -84,12 +80,4 @@ def _content(rt: Runtime, sha256: str) -> bytes | None:
         return None
 
 
-COLUMNS = f"{assets.COLUMNS}, made.status AS made_status, made.ms AS made_ms"
-# What a query over library_assets AS l joins to have COLUMNS.
-MADE = """LEFT JOIN LATERAL (
-    SELECT r.status, round(extract(epoch FROM r.completed_at - r.started_at) * 1000)::integer AS ms
-    FROM generation_requests AS r WHERE r.id = l.request_id) AS made ON true"""
-_ONE = text(f"""
-SELECT {COLUMNS} FROM library_assets AS l {MADE}
-WHERE l.id = :id AND l.collection = 'image' AND l.deleted_at IS NULL AND {MINE}
-""")
+_STATUS = text("SELECT status FROM generation_requests WHERE id = :id")

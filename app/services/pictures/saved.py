@@ -112,13 +112,9 @@ def _entry(section: Section, key: str, events: Events) -> Iterator[Saved]:
 
 
 def _of_value(section: Section, key: str, value: Any) -> Saved:
-    match value:
-        case str():
-            return Saved(section, key, value, {})
-        case {"image": str(image), **more} | {"image_data": str(image), **more}:
-            return Saved(section, key, image, more)
-        case _:
-            return Saved(section, key, None, {})
+    fields = value if isinstance(value, dict) else {"image": value}
+    image = fields.pop("image", None)
+    return Saved(section, key, image if isinstance(image, str) else None, fields)
 
 
 def _value(event: Event, events: Events, depth: int = 0) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 
 from app.runtime import Runtime
 from app.services.identity import Who
-from app.services.pictures import found
+from app.services.library import assets
 from app.services.pictures.found import Picture
 from app.services.pictures.wish import Subject
 
@@ -50,7 +50,7 @@ def search(rt: Runtime, who: Who, wanted: Wanted, sort: Sort, *, page: int, size
     with rt.db.once() as tx:
         total = tx.execute(_count(given), given).scalar_one()
         rows = tx.execute(_page(given, sort), {**given, "skip": (page - 1) * size, "size": size}).mappings()
-        return Page([found.of_row(row) for row in rows], total)
+        return Page([Picture(assets.of_row(row)) for row in rows], total)
 
 
 def _count(given: Mapping[str, Any]) -> TextClause:
@@ -64,7 +64,7 @@ WITH page AS MATERIALIZED (
     SELECT l.id AS page_id, row_number() OVER (ORDER BY {_ORDER[sort]}) AS n FROM library_assets AS l
     WHERE {_where(given)} ORDER BY {_ORDER[sort]} OFFSET :skip LIMIT :size
 )
-SELECT {found.COLUMNS} FROM page JOIN library_assets AS l ON l.id = page_id {found.MADE} ORDER BY n
+SELECT {assets.COLUMNS} FROM page JOIN library_assets AS l ON l.id = page_id ORDER BY n
 """)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from app.queue import enqueue
 from app.runtime import Runtime
 from app.services.identity import Who
 from app.services.pictures import generate
 from app.services.pictures.found import Picture
 from app.services.scenes import scene as scenes
-from app.services.scenes.scene import Scene, Standing
+from app.services.scenes.scene import Scene
 from app.services.submit import Answer, Key
 
 
@@ -57,16 +58,18 @@ def ask(
     `charge` is called once, by the one call that draws; nothing is written where it raises. A scene that is drawn
     already isn't drawn twice, `force` or not. Raises as generate.generate does.
     """
-    # A key that was used before has to be found, whatever is cached: writing does that.
-    if key is None and (outcome := _settled(_look(rt, who, scene), force=force)):
-        return outcome
+    with rt.db.once() as tx:
+        # What a used key was answered with comes before what is cached; writing finds it.
+        used = key is not None and enqueue.replay(tx, who.user_id, key.route, key.value) is not None
+        if not used and (outcome := _settled(rt, tx, who, scene, force=force)):
+            return outcome
     charged = False
 
     def take_place(tx: Connection) -> None:
         nonlocal charged
         tx.execute(_TAKE, scenes.given(rt, who.user_id, scene))
-        # A statement of its own, which sees what those did who had the lock before.
-        if outcome := _settled(scenes.standing(rt, tx, who.user_id, scene), force=force):
+        # Statements of their own, which see what those did who had the lock before.
+        if outcome := _settled(rt, tx, who, scene, force=force):
             raise _Settled(outcome)
         if not charged:
             charge()
@@ -91,16 +94,12 @@ def ask(
     return _drawn(answer)
 
 
-def _look(rt: Runtime, who: Who, scene: Scene) -> Standing:
-    with rt.db.once() as tx:
-        return scenes.standing(rt, tx, who.user_id, scene)
-
-
-def _settled(standing: Standing, *, force: bool) -> Shown | Drawn | None:
-    if standing.shown and not force:
-        return Shown(standing.shown)
-    if standing.making:
-        return Drawn(*standing.making, begun=False)
+def _settled(rt: Runtime, tx: Connection, who: Who, scene: Scene, *, force: bool) -> Shown | Drawn | None:
+    """Return what there is without drawing it; one statement where it is shown."""
+    if not force and (picture := scenes.shown(rt, tx, who.user_id, scene)):
+        return Shown(picture)
+    if made := scenes.making(tx, who.user_id, scene):
+        return Drawn(*made, begun=False)
     return None
 
 

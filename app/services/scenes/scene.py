@@ -1,4 +1,4 @@
-"""A scene that is asked for, and how its owner's cache stands to it. One statement reads that."""
+"""A scene that is asked for, and what its owner's cache has of it."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from app.runtime import Runtime
-from app.services.pictures import found
+from app.services.library import assets
 from app.services.pictures.found import Picture
 from app.services.pictures.wish import Shape, Subject, Wish
 
@@ -40,22 +40,16 @@ class Scene:
         return Wish(Subject.SCENE, self.location, prompt, aspect_ratio=Shape.WIDE)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """`shown` is fresh and can be had now. `making` is (asset, request) of the one that is drawn meanwhile, if one is."""
-
-    shown: Picture | None = None
-    making: tuple[str, str] | None = None
+def shown(rt: Runtime, tx: Connection, owner_id: uuid.UUID, scene: Scene) -> Picture | None:
+    """Return the picture that shows the scene now; None where there is none, or it is too old."""
+    row = tx.execute(_SHOWN, given(rt, owner_id, scene)).mappings().one_or_none()
+    return Picture(assets.of_row(row)) if row else None
 
 
-def standing(rt: Runtime, tx: Connection, owner_id: uuid.UUID, scene: Scene) -> Standing:
-    """Return how the scene stands."""
-    row = tx.execute(_LOOK, given(rt, owner_id, scene)).mappings().one_or_none()
-    if row is None:
-        return Standing()
-    shown = found.of_row(row) if row["id"] is not None else None
-    making = (row["making_id"], row["making_request"]) if row["making_id"] is not None else None
-    return Standing(shown, making)
+def making(tx: Connection, owner_id: uuid.UUID, scene: Scene) -> tuple[str, str] | None:
+    """Return (asset, request) of the picture that is being made of it, if one is."""
+    row = tx.execute(_MAKING, {"owner": owner_id, **scene.key}).one_or_none()
+    return (row.id, row.request_id) if row else None
 
 
 def given(rt: Runtime, owner_id: uuid.UUID, scene: Scene) -> dict[str, Any]:
@@ -65,17 +59,16 @@ def given(rt: Runtime, owner_id: uuid.UUID, scene: Scene) -> dict[str, Any]:
 
 IS_IT = "owner_id = :owner AND location = :location AND time_of_day = :time_of_day AND weather = :weather"
 # The one before is shown until the new one is there, and again where that came to nothing.
-_LOOK = text(f"""
-SELECT {found.COLUMNS}, making.id AS making_id, making.request_id AS making_request
+_SHOWN = text(f"""
+SELECT {assets.COLUMNS}
 FROM (SELECT asset_id, former_id FROM scene_cache WHERE {IS_IT}) AS s
-LEFT JOIN LATERAL (
-    SELECT fresh.* FROM library_assets AS fresh
-    WHERE fresh.id IN (s.asset_id, s.former_id) AND fresh.deleted_at IS NULL
-        AND fresh.ready_at > statement_timestamp() - make_interval(secs => :seconds)
-    ORDER BY fresh.id = s.asset_id DESC LIMIT 1) AS l ON true
-{found.MADE}
-LEFT JOIN LATERAL (
-    SELECT n.id, n.request_id FROM library_assets AS n JOIN generation_requests AS r ON r.id = n.request_id
-    WHERE n.id = s.asset_id AND n.ready_at IS NULL AND n.deleted_at IS NULL AND r.completed_at IS NULL
-    ) AS making ON true
+JOIN library_assets AS l ON l.id IN (s.asset_id, s.former_id) AND l.deleted_at IS NULL
+    AND l.ready_at > statement_timestamp() - make_interval(secs => :seconds)
+ORDER BY l.id = s.asset_id DESC LIMIT 1
+""")
+_MAKING = text(f"""
+SELECT l.id, l.request_id
+FROM (SELECT asset_id FROM scene_cache WHERE {IS_IT}) AS s
+JOIN library_assets AS l ON l.id = s.asset_id AND l.ready_at IS NULL AND l.deleted_at IS NULL
+JOIN generation_requests AS r ON r.id = l.request_id AND r.completed_at IS NULL
 """)
