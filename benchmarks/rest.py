@@ -117,7 +117,7 @@ def _submits(client: _Client, seconds: int) -> Found:
         "submits a second": len(times) / seconds,
         "submit, processor ms": used * 1000 / len(times),
         **_quantiles("submit", times),
-        "memory then of all processes, MB": client.service.memory_mb(),
+        "memory then of all processes, MB": client.service.memory().pss / 2**20,
     }
 
 
@@ -171,7 +171,7 @@ def _print_medians(rounds: list[list[Found]]) -> None:
 
 
 def _print(name: str, *cells: str) -> None:
-    click.echo(f"{name:32}" + "".join(f"{cell:>16}" for cell in cells))
+    click.echo(f"{name:32}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 if __name__ == "__main__":

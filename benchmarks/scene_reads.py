@@ -58,7 +58,7 @@ class Asked:
 @click.option("--clients", default=8, show_default=True, type=click.IntRange(min=1))
 def main(rounds: int, seconds: int, clients: int) -> None:
     """Measure answers a second of both in turns; print the medians of the rounds and their ratio."""
-    with running("gthread") as ours, _counting() as other, closing(runtime.build(config.load())) as rt:
+    with running("as served") as ours, _counting() as other, closing(runtime.build(config.load())) as rt:
         image, token = _seed(rt)
         pairs = [
             (_ours("picture", ours.port, f"GET /api/v1/images/{image}", token), _other(other, "GET /images/1")),

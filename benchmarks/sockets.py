@@ -7,10 +7,6 @@ round asks the REST API without sockets and with them, while the same events hap
 """
 
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,8 +17,6 @@ from typing import Any
 from unittest.mock import patch
 
 import click
-import psutil
-import urllib3
 
 import migrations
 from app import config, runtime
@@ -33,10 +27,9 @@ from app.queue.enqueue import NewRequest
 from app.queue.worker import Identity
 from app.services import access, tokens
 from benchmarks.crowd import Aside, Heard, Visitors, Watchers
+from benchmarks.service import WORKER_CLASSES, Service, serving
 
-ROOT = Path(__file__).parents[1]
 _SETTLE_SECONDS = 1.0
-_READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -108,56 +101,10 @@ class Changes:
         self._rt.channel.tell(ids)
 
 
-class Web:
-    """gunicorn, as app/serving has it but for what `arguments` say."""
-
-    def __init__(self, port: int, arguments: Sequence[str]) -> None:
-        self.port = port
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
-        self._process = subprocess.Popen(  # noqa: S603 (our own program)
-            [*command, "--config", "python:app.serving", *arguments], cwd=ROOT, start_new_session=True
-        )
-
-    def wait(self) -> None:
-        give_up = time.monotonic() + _READY_SECONDS
-        while not self._answers():
-            if time.monotonic() > give_up:
-                raise TimeoutError("The server doesn't answer.")
-            time.sleep(0.05)
-
-    def memory(self) -> tuple[int, int]:
-        """Return (RSS, PSS) of all processes."""
-        found = [worker.memory_full_info() for worker in self._workers()]
-        return sum(one.rss for one in found), sum(one.pss for one in found)
-
-    def cpu(self) -> float:
-        """Return the CPU seconds that all processes have used."""
-        return sum(sum(worker.cpu_times()[:2]) for worker in self._workers())
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-
-    def _workers(self) -> list[psutil.Process]:
-        web = psutil.Process(self._process.pid)
-        return [web, *web.children()]
-
-    def _answers(self) -> bool:
-        try:
-            ready = urllib3.request("GET", f"http://127.0.0.1:{self.port}/readyz", timeout=2, retries=False)
-        except urllib3.exceptions.HTTPError:
-            return False
-        return ready.status == 200
-
-
 class Site:
     """A service with requests at work, somebody who watches them, and the ways to do so."""
 
-    def __init__(self, web: Web, token: str, ids: list[str], up: ExitStack) -> None:
+    def __init__(self, web: Service, token: str, ids: list[str], up: ExitStack) -> None:
         self.web, self._token, self._ids = web, token, ids
         self._changes = up.enter_context(Aside(Changes))
         self._watchers = up.enter_context(Aside(Watchers))
@@ -170,16 +117,16 @@ class Site:
 
     def _round(self, load: Load) -> Round:
         rss, pss = self.web.memory()
-        used = self.web.cpu()
+        used = self.web.processor_seconds()
         without, _ = self._run(load)
-        cpu_without = self.web.cpu() - used
+        cpu_without = self.web.processor_seconds() - used
         watched = [self._ids[n % len(self._ids)] for n in range(load.sockets)]
         opened_in = self._watchers.do("open", self.web.port, self._token, watched)
         time.sleep(_SETTLE_SECONDS)
         self._watchers.do("heard")
-        used = self.web.cpu()
+        used = self.web.processor_seconds()
         beside, committed = self._run(load)
-        cpu_with = self.web.cpu() - used
+        cpu_with = self.web.processor_seconds() - used
         time.sleep(_SETTLE_SECONDS)
         rss_after, pss_after = self.web.memory()
         heard: list[Heard] = self._watchers.do("heard")
@@ -229,9 +176,7 @@ def site(database_url: str, redis_url: str, folder: Path, load: Load, *arguments
         ids = [f"vga_{int(time.time() * 1000)}_{n:022d}" for n in range(load.requests)]
         with rt.db.once() as tx:
             enqueue.put(tx, who.user_id, [_request(one) for one in ids])
-        web = Web(_free_port(), arguments)
-        up.callback(web.stop)
-        web.wait()
+        web = up.enter_context(serving(os.environ, folder / "web.log", *arguments))
         yield Site(web, tokens.access(rt, who), ids, up)
 
 
@@ -250,18 +195,8 @@ def _request(name: str) -> NewRequest:
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-# What gunicorn is given beside app/serving; of two that contradict it takes the last.
-WORKER_CLASSES = {
-    "as served": [],
-    "gevent": ["--worker-class=gevent", "--worker-connections=6000"],
-    "gthread": ["--worker-class=gthread", "--threads=1100", "--worker-connections=1300"],
-}
+# A socket takes a thread there, and the processes don't share them out evenly: one may get nearly all.
+_ROOM = {"gthread": ["--threads=2100", "--worker-connections=2500"]}
 _COLUMNS = (
     "opened s",
     *("told p50", "p99", "longest"),
@@ -288,7 +223,7 @@ def row(found: Round, seconds: float) -> str:
 @click.option("--rest-rate", default=100.0, show_default=True, help="What is asked a second.")
 @click.option("--seconds", default=6.0, show_default=True, help="Of each half of a round.")
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--workers", type=int, help="Processes; without it as many as are served with.")
+@click.option("--workers", type=int, help="Processes; without it two that answer.")
 @click.option("--worker-class", default="as served", show_default=True, type=click.Choice([*WORKER_CLASSES]))
 def main(rounds: int, workers: int | None, worker_class: str, **given: Any) -> None:
     """Measure live updates, and the REST API without and beside them, and print a line for each round.
@@ -296,7 +231,8 @@ def main(rounds: int, workers: int | None, worker_class: str, **given: Any) -> N
     Memory is that of all the server's processes, by socket.
     """
     load = Load(**given)
-    arguments = [*WORKER_CLASSES[worker_class], *([f"--workers={workers}"] if workers else [])]
+    arguments = [*WORKER_CLASSES[worker_class], *_ROOM.get(worker_class, [])]
+    arguments += [f"--workers={workers}"] if workers else []
     with ExitStack() as up:
         folder = Path(up.enter_context(TemporaryDirectory()))
         database_url, redis_url = up.enter_context(postgres.throwaway()), up.enter_context(valkey.throwaway())

@@ -1,5 +1,6 @@
 """Real PostgreSQL and Valkey for every test, empty at its start; the tools around them; people to be."""
 
+import importlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -62,10 +63,22 @@ def db(servers: Servers, _database: Database) -> Database:
 
 
 @pytest.fixture
+def shipped(db: Database) -> None:
+    """Write the materials and prompts again that the last migration ships: `db` begins with empty tables."""
+    with db.begin() as tx:
+        importlib.import_module("migrations.versions.0009_shipped").seed(tx)
+
+
+@pytest.fixture
 def settings(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name, value in environment(servers, tmp_path).items():
-        monkeypatch.setenv(name, value)
-    return config.load(tmp_path / "none.env")
+    return settings_of(servers, tmp_path, monkeypatch)
+
+
+def settings_of(servers: Servers, folder: Path, patch: pytest.MonkeyPatch) -> Settings:
+    """Let this be a process of Atelier with its files in `folder`; return the settings that it reads."""
+    for name, value in environment(servers, folder).items():
+        patch.setenv(name, value)
+    return config.load(folder / "none.env")
 
 
 def environment(servers: Servers, folder: Path) -> dict[str, str]:
@@ -126,6 +139,21 @@ def alice(person: Callable[..., Who]) -> Who:
 @pytest.fixture
 def bob(person: Callable[..., Who]) -> Who:
     return person("bob")
+
+
+@pytest.fixture
+def admin(person: Callable[..., Who]) -> Who:
+    return person("root", Role.ADMIN)
+
+
+@pytest.fixture
+def operator(person: Callable[..., Who]) -> Who:
+    return person("olga", Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer(person: Callable[..., Who]) -> Who:
+    return person("vera", Role.VIEWER)
 
 
 @pytest.fixture

@@ -26,7 +26,15 @@ from app.api import (
     uploads,
     webhooks,
 )
+from app.api.forge.blueprints import BLUEPRINTS as FORGE
+from app.api.games import assets as game_assets
+from app.api.games import jobs as game_jobs
+from app.api.games import style_packs
 from app.api.live import socket, stream, watchers
+from app.api.pictures import images, maintenance, migrate, scenes
+from app.api.videos import figures as video_figures
+from app.api.videos import videos
+from app.api.videos import webhook as video_webhook
 from app.runtime import Runtime
 
 ONE_MEGABYTE = 1 << 20
@@ -66,8 +74,20 @@ def create_app(rt: Runtime | None = None) -> Flask:
         stream,
         provider_webhooks,
         webhooks,
+        images,
+        scenes,
+        migrate,
+        maintenance,
+        game_assets,
+        game_jobs,
+        style_packs,
+        videos,
+        video_webhook,
+        video_figures,
     ):
         api.register_blueprint(part.blp)
+    for blp in FORGE:
+        api.register_blueprint(blp)
     if rt.settings.proxy_hops:
         hops = rt.settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -76,6 +76,14 @@ class ResultAnswer(Schema):
     sha256 = fields.String()
     generationTime = fields.Integer(metadata={"description": "milliseconds"})
     cost = fields.Float(metadata={"description": "US dollars"})
+    data = fields.Dict(metadata={"description": "what there is to tell besides files, or instead of them"})
+    files = fields.Dict(
+        metadata={"description": "all files by role, where there are more than a picture's two"}
+    )
+    modelUrl = fields.String()
+    rigUrl = fields.String()
+    videoUrl = fields.String()
+    sheetUrl = fields.String()
 
 
 class ErrorAnswer(Schema):
@@ -95,6 +103,7 @@ class RequestAnswer(Schema):
     projectId = fields.String(allow_none=True)
     pageId = fields.String(allow_none=True)
     batchId = fields.String(allow_none=True)
+    pipelineId = fields.String(metadata={"description": "where it is a stage of one"})
     clientId = fields.String(allow_none=True)
     originId = fields.String(allow_none=True)
     metadata = fields.Dict()

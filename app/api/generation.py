@@ -1,11 +1,10 @@
 """Submit, status, cancel: the main document's first three routes [A1] [A7] [A8]."""
 
-from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.api import answers, idempotency, limits
+from app.api import answers, idempotency, limits, waiting
 from app.api.deps import rt, who
 from app.api.headers import traceparent
 from app.api.live.watchers import watchers
@@ -17,7 +16,6 @@ from app.services.live import wait
 from app.services.submit import Order
 
 blp = Blueprint("generation", __name__, url_prefix="/api/visual-generation", description="One request")
-_waiters: dict[int, BoundedSemaphore] = {}
 
 
 @blp.route("/submit", methods=["POST"], parameters=idempotency.HEADER)
@@ -48,7 +46,7 @@ def status(query: dict[str, Any], request_id: str) -> Response:
         who(),
         request_id,
         seconds=query["wait"],
-        waiters=_waiting_room(),
+        waiters=waiting.room(),
     )
     position = lookup.place_in_line(rt(), record)
     etag = f"{record.event_seq}-{record.progress}-{position or 0}-{links.period(rt())}-{int(query['image_data'])}"
@@ -68,10 +66,3 @@ def cancel(request_id: str) -> Response:
     """Stop a request for good."""
     billing = cancelling.cancel(rt(), who(), request_id)
     return jsonify(success=True, message="Request cancelled successfully", billing=str(billing))
-
-
-def _waiting_room() -> BoundedSemaphore:
-    """Return the one count of waiting answers in this process: small where each holds a thread."""
-    settings = rt().settings
-    most = settings.max_sockets if "atelier.live" in request.environ else settings.max_waiters
-    return _waiters.setdefault(most, BoundedSemaphore(most))

@@ -1,4 +1,4 @@
-"""Whether the service lives, is ready, and is well [A53] [A66] [A30]."""
+"""Whether the service lives, is ready, and is well [A53] [A66]; /api/health is in app/api/forge."""
 
 from typing import Any
 
@@ -37,17 +37,13 @@ def ready() -> Response:
     return jsonify(status="ok")
 
 
-def _well() -> tuple[Response, int] | Response:
+@blp.route("/health")
+@public
+@limits.unlimited
+@blp.response(200, answers.HealthAnswer)
+@blp.alt_response(503, schema=answers.HealthAnswer)
+@blp.doc(security=[])
+def well() -> tuple[Response, int] | Response:
     """Say how each part is; 503 where one is in error."""
     found: dict[str, Any] = report.checks(rt())
     return jsonify(found), 503 if found["status"] == "error" else 200
-
-
-def _serve(rule: str, endpoint: str) -> None:
-    view = blp.alt_response(503, schema=answers.HealthAnswer)(limits.unlimited(public(_well)))
-    view = blp.doc(security=[])(blp.response(200, answers.HealthAnswer)(view))
-    blp.route(rule, endpoint=endpoint)(view)
-
-
-_serve("/health", "health")
-_serve("/api/health", "api_health")

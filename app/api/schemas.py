@@ -118,6 +118,10 @@ def _upto(longest: int, shortest: int = 0) -> validate.Length:
     return validate.Length(min=shortest, max=longest)
 
 
+# Of an address: where a picture is, or where a webhook goes.
+URL = _upto(2048, 1)
+
+
 class Age(fields.Integer):
     """How old in seconds an earlier result may be; `true` is as old as there are, `false` is none."""
 
@@ -141,7 +145,7 @@ class Moment(fields.AwareDateTime):
 class ReferenceSchema(CamelSchema):
     """One of three: where the picture is, the picture itself, or the id of an upload."""
 
-    url = Text(validate=_upto(2048, 1))
+    url = Text(validate=URL)
     data_url = DataUrl()
     upload = Text(validate=_upto(60, 1))
 
@@ -188,7 +192,7 @@ class SubmitSchema(CamelSchema):
     not_before = Moment()
     expires_in = fields.Float(validate=validate.Range(min=1, max=30 * _DAY))
     reference_images = Few(fields.Nested(ReferenceSchema), most=MOST)
-    webhook_url = Text(validate=_upto(2048, 1))
+    webhook_url = Text(validate=URL)
 
     @post_load
     def as_order(self, data: dict[str, Any], **_kwargs: Any) -> Order:
@@ -203,7 +207,7 @@ class BatchOptionsSchema(CamelSchema):
     priority = fields.Enum(Priority, by_value=True)
     max_concurrent = fields.Integer(strict=True, validate=validate.Range(min=1, max=100))
     on_duplicate = fields.Enum(OnDuplicate, by_value=True)
-    webhook_url = Text(validate=_upto(2048, 1))
+    webhook_url = Text(validate=URL)
 
     @post_load
     def as_options(self, data: dict[str, Any], **_kwargs: Any) -> Options:

@@ -4,10 +4,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.api.schemas import CamelSchema, Text
+from app.api.schemas import URL, CamelSchema, Text
 from app.domain.vocabulary import Event
 
-_URL = validate.Length(min=1, max=2048)
 _STATES = ["pending", "sending", "delivered", "failed"]
 
 
@@ -21,13 +20,13 @@ def _events() -> fields.List[Any]:
 
 
 class NewWebhookSchema(CamelSchema):
-    url = Text(required=True, validate=_URL)
+    url = Text(required=True, validate=URL)
     events = _events()
     description = Text(load_default=None, validate=validate.Length(max=200))
 
 
 class ChangeWebhookSchema(CamelSchema):
-    url = Text(load_default=None, allow_none=False, validate=_URL)
+    url = Text(load_default=None, allow_none=False, validate=URL)
     events = _events()
     description = Text(load_default=None, allow_none=False, validate=validate.Length(max=200))
     enabled = fields.Boolean(load_default=None, allow_none=False, truthy={True}, falsy={False})
@@ -51,7 +50,7 @@ class ConnectionQuerySchema(CamelSchema):
     """One of two; without both it is the webhook that was made last."""
 
     endpoint_id = Text(load_default=None, validate=validate.Length(min=1, max=60))
-    url = Text(load_default=None, validate=_URL)
+    url = Text(load_default=None, validate=URL)
 
     @validates_schema(skip_on_field_errors=True)
     def _one(self, data: dict[str, Any], **_kwargs: Any) -> None:

@@ -5,7 +5,7 @@ import string
 
 _ALPHABET = string.digits + string.ascii_letters
 _DIGITS = 22
-_PIPELINE, _ASSET = "vgp_", "vgl_"
+_PIPELINE, _ASSET, _UPLOAD = "vgp_", "vgl_", "vgu_"
 
 
 def request_id(now_ms: int) -> str:
@@ -22,7 +22,11 @@ def batch_id(now_ms: int) -> str:
 
 
 def upload_id(now_ms: int) -> str:
-    return f"vgu_{now_ms}_{_random()}"
+    return f"{_UPLOAD}{now_ms}_{_random()}"
+
+
+def is_upload(found: str) -> bool:
+    return found.startswith(_UPLOAD)
 
 
 def pipeline_id(now_ms: int) -> str:

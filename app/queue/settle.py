@@ -227,7 +227,8 @@ _KEEP_FILES = """, kept AS (
     FROM moved, jsonb_to_recordset(CAST(:files AS jsonb)) AS f(role text, sha256 text)
 ), shelved AS (
     UPDATE library_assets AS l SET updated_at = clock_timestamp(), version = version + 1,
-        ready_at = CASE WHEN l.collection = 'image' OR CAST(:files AS jsonb) @> '[{"role": "model"}]'
+        ready_at = CASE WHEN l.collection = 'image' OR l.request_id = moved.id
+            OR CAST(:files AS jsonb) @> '[{"role": "model"}]'
             THEN clock_timestamp() ELSE l.ready_at END
     FROM moved WHERE l.id = moved.asset_id RETURNING l.id
 ), shelf AS (

@@ -4,6 +4,8 @@ A request's metadata may name what comes from one that it needs: `promptFrom` a 
 own, where it has come to some; `source` the model, as `{"sha256": "..."}` or `{"request": "...", "role": "model"}`.
 """
 
+from dataclasses import replace
+
 import structlog
 from sqlalchemy import text
 
@@ -21,27 +23,31 @@ _log = structlog.get_logger(__name__)
 
 def task(rt: Runtime, claim: Claim) -> Task:
     """Return what the claimed request asks of a provider. Raises ProviderError (bad_request, storage)."""
-    return task_of(
+    words = _words(rt, claim)
+    made = task_of(
         claim.request_id,
         Kind(claim.type),
-        _prompt(rt, claim),
+        words or claim.prompt,
         claim.metadata,
         references=references.load(rt, claim),
         source=_source(rt, claim),
     )
+    # A film's words are said in it, where a picture's say what is to be seen.
+    said = {"script": words} if words and made.kind is Kind.VIDEO else {}
+    return replace(made, settings={**made.settings, **said})
 
 
-def _prompt(rt: Runtime, claim: Claim) -> str:
+def _words(rt: Runtime, claim: Claim) -> str | None:
     maker = claim.metadata.get("promptFrom")
     if maker is None:
-        return claim.prompt
+        return None
 
     def act() -> str | None:
         with rt.db.once() as tx:
             found: str | None = tx.execute(_WORDS, {"id": maker}).scalar_one_or_none()
             return found
 
-    return rt.db.insist(act, seconds=rt.settings.attempt_seconds) or claim.prompt
+    return rt.db.insist(act, seconds=rt.settings.attempt_seconds)
 
 
 def _source(rt: Runtime, claim: Claim) -> Reference | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from app.domain import ids
 from app.domain.errors import NotFound
@@ -137,16 +137,22 @@ def attempts(rt: Runtime, request_id: str) -> list[dict[str, Any]]:
 
 
 def file(rt: Runtime, owner: Who | None, holder_id: str, role: str) -> File:
-    """Return a file of a request, or of an asset, by its role. Raises NotFound.
+    """Return a file of a request, of an asset, or an upload, by its role. Raises NotFound.
 
     `owner` is None where a signed address was checked instead.
     """
     given = {"id": holder_id, "owner": owner.scope if owner else None, "role": role}
     with rt.db.once() as tx:
-        row = tx.execute(_ASSET_FILE if ids.is_asset(holder_id) else _FILE, given).one_or_none()
+        row = tx.execute(_file_of(holder_id), given).one_or_none()
     if row is None:
         raise NotFound("File not found")
     return File(*row)
+
+
+def _file_of(holder_id: str) -> TextClause:
+    if ids.is_asset(holder_id):
+        return _ASSET_FILE
+    return _UPLOAD_FILE if ids.is_upload(holder_id) else _FILE
 
 
 def _record(row: Any) -> Record:
@@ -200,4 +206,8 @@ FROM library_assets AS l
 JOIN library_files AS lf ON lf.asset_id = l.id AND lf.role = :role
 JOIN assets AS a ON a.sha256 = lf.sha256
 WHERE l.id = :id AND l.deleted_at IS NULL AND {MINE}
+""")
+_UPLOAD_FILE = text(f"""
+SELECT a.sha256, a.mime, a.bytes FROM uploads AS u JOIN assets AS a ON a.sha256 = u.sha256
+WHERE u.id = :id AND :role = 'image' AND {MINE}
 """)

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -16,9 +18,10 @@ from redis import ConnectionPool, Redis
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from app import config, runtime
+from app import runtime
 from app.api import create_app, deps, limits
 from app.api.live import watchers
+from app.api.pictures import counts
 from app.config import Settings
 from app.domain.failure import Failure, FailureKind
 from app.domain.verdict import Completed, Stored
@@ -30,8 +33,10 @@ from app.queue.claim import Claim
 from app.runtime import Runtime
 from app.services import access
 from app.services.identity import Who
-from tests.conftest import Servers, environment
+from app.services.library.assets import Collection, NewAsset, new_id, put
+from tests.conftest import Servers, settings_of
 from tests.factories import Board
+from tests.services.acts import attempt
 
 BASE = "/api/visual-generation"
 ORDER = {"type": "cover", "prompt": "A lighthouse in a storm"}
@@ -45,9 +50,7 @@ def _application(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> 
     """One application for all tests that need no other: to build one takes longer than most of them."""
     folder = tmp_path_factory.mktemp("application")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(servers, folder).items():
-            patch.setenv(name, value)
-        app = create_app(runtime.build(config.load(folder / "none.env")))
+        app = create_app(runtime.build(settings_of(servers, folder, patch)))
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app
     app.config["RATELIMIT_STORAGE_OPTIONS"]["connection_pool"].disconnect()
@@ -62,6 +65,8 @@ def client(_application: Flask, rt: Runtime) -> Iterator[FlaskClient]:
     limits.limiter.init_app(_application)
     yield _application.test_client()
     _application.extensions[watchers.EXTENSION].close()
+    if tally := _application.extensions.pop(counts.EXTENSION, None):
+        tally.close()
 
 
 @pytest.fixture
@@ -141,21 +146,6 @@ def fresh_figures(rt: Runtime) -> Callable[[], None]:
 
 
 @pytest.fixture
-def admin(person: Callable[..., Who]) -> Who:
-    return person("root", Role.ADMIN)
-
-
-@pytest.fixture
-def operator(person: Callable[..., Who]) -> Who:
-    return person("olga", Role.OPERATOR)
-
-
-@pytest.fixture
-def viewer(person: Callable[..., Who]) -> Who:
-    return person("vera", Role.VIEWER)
-
-
-@pytest.fixture
 def carol(rt: Runtime) -> Who:
     """A client who has a password."""
     return Who(access.add_user(rt, "test", "Carol", PASSWORD, Role.CLIENT), "Carol", Role.CLIENT)
@@ -223,6 +213,66 @@ class Studio:
 @pytest.fixture
 def studio(rt: Runtime, board: Board) -> Studio:
     return Studio(rt, board)
+
+
+@pytest.fixture
+def work(rt: Runtime, board: Board) -> Callable[[], int]:
+    """Let workers do all that can be done now; return how many attempts that took."""
+
+    def act() -> int:
+        worker, n = board.worker(), 0
+        while claims := board.claim(worker, 1):
+            attempt(rt, claims[0])
+            n += 1
+        return n
+
+    return act
+
+
+@pytest.fixture
+def worker_beside(rt: Runtime, board: Board) -> Iterator[None]:
+    """A worker that goes on beside the test, until it ends."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        worker = board.worker()
+        while not over.is_set():
+            for claimed in board.claim(worker, 1):
+                attempt(rt, claimed)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    yield
+    over.set()
+    thread.join(10)
+
+
+def kept_picture(rt: Runtime, studio: Studio, who: Who) -> str:
+    """Put a picture into the library; return its id."""
+    file = studio.store("image", picture())
+    asset = NewAsset(new_id(rt), Collection.IMAGE, "item", "Sword", files={"image": file.sha256})
+    with rt.db.begin() as tx:
+        assets.keep(tx, [file])
+        put(tx, who.user_id, asset)
+    return asset.id
+
+
+def kept_asset(
+    rt: Runtime, studio: Studio, who: Who, *, model: bytes = b"glTF of a sword", **given: Any
+) -> str:
+    """Put a 3D asset into the library, its model and the picture that it was made from; return its id."""
+    files = [
+        studio.store("image", picture()),
+        replace(studio.store("model", model), mime="model/gltf-binary"),
+    ]
+    named = {"type": "weapon", "name": "Sword", "subtype": "sword", **given}
+    roles = {file.role: file.sha256 for file in files}
+    asset = NewAsset(new_id(rt), Collection.ASSET, files=roles, **named)
+    with rt.db.begin() as tx:
+        assets.keep(tx, files)
+        put(tx, who.user_id, asset)
+    return asset.id
 
 
 def picture() -> bytes:

@@ -8,8 +8,11 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.generation import GenerationMode
 
+from app.domain.vocabulary import Kind
 from app.services import access, upload, webhooks
-from tests.api.conftest import BASE, picture
+from app.services.forge.start import start
+from app.services.forge.wish import Wish
+from tests.api.conftest import BASE, kept_asset, kept_picture, picture
 
 load_all_checks()
 HOLDS = CHECKS.get_by_names(
@@ -21,11 +24,19 @@ HOLDS = CHECKS.get_by_names(
     ]
 )
 MANY = "1000000/minute"
-OPEN = ("/api/webhooks/providers", "/files", "/health", "/api/health", "/readyz", "/api/auth/token")
+OPEN = (
+    "/api/webhooks/providers",
+    "/api/webhook/video-complete",
+    "/files",
+    "/health",
+    "/api/health",
+    "/readyz",
+    "/api/auth/token",
+)
 
 
 @pytest.fixture
-def world(rt, board, studio, alice):
+def world(rt, board, studio, alice, shipped):
     """Ids of things that are there, so that not every path that is made up leads nowhere."""
     rt.settings = replace(rt.settings, webhook_allow_private=True)
     # Nobody listens there, which is told at once.
@@ -36,11 +47,24 @@ def world(rt, board, studio, alice):
     batch, [request] = board.put_batch(alice, 1, 1, priority="urgent")
     studio.fail(request)
     sent = upload.receive(rt, alice, picture())
+    rt.providers["fake"].kinds = frozenset(Kind)
+    job, _ = board.put_batch(alice, 1, 1, type=Kind.GAME_ASSET)
+    film, begun = board.put(alice, 2, type=Kind.VIDEO, priority="urgent")
+    studio.complete(film)
+    forged = start(rt, alice, Wish("Sword", "weapon", "sword"), key=None, traceparent=None).body
     return {
         "request_id": [done, failed, queued],
         "batch_id": [batch],
         "upload_id": [sent.id],
+        "job_id": [job, film, begun],
         "role": ["image", "thumbnail"],
+        "image_id": [kept_picture(rt, studio, alice)],
+        "asset_id": [kept_asset(rt, studio, alice), forged["assetId"]],
+        "pipeline_id": [forged["pipelineId"]],
+        "file": ["model.glb", "concept-art.png", "metadata.json", "sprites/0deg.png"],
+        "preset_id": ["gold"],
+        "prompt_type": ["game-styles", "asset-types", "generation"],
+        "prompt_id": ["low-poly"],
         "endpoint_id": [hook.id],
         "delivery_id": [str(board.scalar("SELECT min(id) FROM webhook_deliveries"))],
     }
@@ -55,6 +79,8 @@ def explore(build, world):
         rate_limit_batch_items=MANY,
         rate_limit_login=MANY,
         rate_limit_webhook_test=MANY,
+        rate_limit_images=MANY,
+        rate_limit_scenes=MANY,
         max_waiters=0,
     )
 

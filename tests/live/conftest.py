@@ -13,9 +13,7 @@ import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from app import config
 from app.config import Settings
-from app.domain.vocabulary import Role
 from app.queue import progress
 from app.queue.claim import Claim
 from app.runtime import Runtime
@@ -27,7 +25,7 @@ from app.services.live.hub import Hub, Subscription
 from app.services.live.topic import Scope, Standing, Topic
 from app.services.live.update import Update
 from tests.api.conftest import BASE, Studio
-from tests.conftest import Servers, environment
+from tests.conftest import Servers, environment, settings_of
 from tests.factories import Board
 from tests.walk.service import Service, running
 
@@ -50,9 +48,7 @@ def web(servers: Servers, place: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def settings(servers: Servers, place: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name, value in environment(servers, place).items():
-        monkeypatch.setenv(name, value)
-    return config.load(place / "none.env")
+    return settings_of(servers, place, monkeypatch)
 
 
 class Watcher:
@@ -173,16 +169,6 @@ class Course(Studio):
 @pytest.fixture
 def studio(rt: Runtime, board: Board) -> Course:
     return Course(rt, board)
-
-
-@pytest.fixture
-def operator(person: Callable[..., Who]) -> Who:
-    return person("olga", Role.OPERATOR)
-
-
-@pytest.fixture
-def viewer(person: Callable[..., Who]) -> Who:
-    return person("vera", Role.VIEWER)
 
 
 @pytest.fixture

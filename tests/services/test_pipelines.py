@@ -162,6 +162,14 @@ def test_what_may_fail_stops_nothing_and_what_is_required_stops_what_needs_it(rt
     assert fake.tasks[1].prompt == "a red dragon"
 
 
+def test_a_film_says_the_words_that_were_made_for_it(rt, begin, work, fake):
+    film = Order(Kind.VIDEO, "wie es war", metadata={"promptFrom": Result(WORDS, "text")})
+    said = Stage(WORDS, Order(Kind.PROMPT, "as it was"), required=False)
+    begin(made=[said, Stage(Name("film"), film, needs={WORDS: False})])
+    work()
+    assert fake.tasks[1].settings["script"] == "better as it was"
+
+
 def test_a_variant_that_fails_leaves_the_pipeline_completed(rt, alice, begin, work, fake):
     fake.broken = {Kind.RETEXTURE}
     pipeline, _ = begin()

@@ -94,7 +94,7 @@ def _concept(plan: Plan) -> Stage:
 def _model(plan: Plan) -> Stage:
     template = plan.words.of(PromptSet.GENERATION, "model") or "{description}"
     prompt = filled(template, description=description(plan.wish), style=_style(plan))
-    pictures = plan.reference or [Result(CONCEPT, "image")]
+    pictures = list(plan.reference) if plan.reference else [Result(CONCEPT, "image")]
     order = model_order(prompt, pictures, plan.wish.quality.settings)
     needs = {} if plan.reference else {CONCEPT: True}
     return Stage(MODEL, order, 40, needs=needs, asset_id=plan.asset_id)
@@ -102,7 +102,9 @@ def _model(plan: Plan) -> Stage:
 
 def _textures(plan: Plan) -> list[Stage]:
     if not plan.variants:
-        why = "No material is named." if plan.wish.retexturing else "It was not asked for (enableRetexturing)."
+        why = (
+            "No material is named." if plan.wish.retexturing else "It was not asked for (enableRetexturing)."
+        )
         return [_skipped(Name(TEXTURES), why)]
     settings = plan.wish.quality.texture_settings
     return [

@@ -105,7 +105,7 @@ SELECT * FROM (
 ORDER BY tier, id
 """)
 _SHIPPED = text(f"SELECT {_COLUMNS} FROM material_presets WHERE owner_id IS NULL")
-_IS_SHIPPED = text("SELECT FROM material_presets WHERE owner_id IS NULL AND id = :id")
+_IS_SHIPPED = text("SELECT 1 FROM material_presets WHERE owner_id IS NULL AND id = :id")
 _SAVE = text("""
 INSERT INTO material_presets (owner_id, id, display_name, category, tier, color, style_prompt)
 VALUES (:owner, :id, :display_name, :category, :tier, :color, :style_prompt)

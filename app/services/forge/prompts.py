@@ -144,4 +144,4 @@ ON CONFLICT (owner_id, type, id) DO UPDATE SET name = EXCLUDED.name, prompt = EX
 """)
 _COUNT = text("SELECT count(*) FROM prompt_templates WHERE owner_id = :owner AND type = :type")
 _DELETE = text("DELETE FROM prompt_templates WHERE owner_id = :owner AND type = :type AND id = :id")
-_IS_SHIPPED = text("SELECT FROM prompt_templates WHERE owner_id IS NULL AND type = :type AND id = :id")
+_IS_SHIPPED = text("SELECT 1 FROM prompt_templates WHERE owner_id IS NULL AND type = :type AND id = :id")

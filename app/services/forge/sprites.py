@@ -15,6 +15,7 @@ from app.domain.verdict import Stored
 from app.runtime import Runtime
 from app.services import upload
 from app.services.forge import plan, prompts
+from app.services.forge.files import frames
 from app.services.forge.variants import file_of, make, there
 from app.services.forge.wish import Views
 from app.services.identity import Who
@@ -37,13 +38,15 @@ class View:
     content: bytes
 
 
-def draw(rt: Runtime, who: Who, asset_id: str, views: Views, *, key: Key | None, traceparent: str | None) -> Answer:
+def draw(
+    rt: Runtime, who: Who, asset_id: str, views: Views, *, key: Key | None, traceparent: str | None
+) -> Answer:
     """Order views of an asset's model. Raises NotFound, IllegalMove where it has no model, Unavailable."""
     asset = assets.find(rt, who, asset_id, Collection.ASSET)
     model = file_of(asset, "model", "The asset has no model yet.")
     order = plan.sprite_order(asset.name, prompts.words(rt, who), {"sha256": model.sha256}, views)
     body = {"assetId": asset_id, "message": f"{len(views.angles)} sprites are being drawn."}
-    return make(rt, who, order, asset_id, body, there(who, asset_id), key=key, traceparent=traceparent)
+    return make(rt, who, order, asset_id, body, also=there(who, asset_id), key=key, traceparent=traceparent)
 
 
 def keep(
@@ -66,6 +69,17 @@ def keep(
         "assetId": asset_id,
         "spriteFiles": [f"{one.angle:g}deg.png" for one in views],
     }
+
+
+def listing(rt: Runtime, who: Who, asset_id: str) -> dict[str, Any]:
+    """Return the views that there are of an asset's model, with signed addresses. Raises NotFound."""
+    asset = assets.find(rt, who, asset_id, Collection.ASSET)
+    views = [
+        {"angle": frame["angle"], "url": url}
+        for frame in frames(rt, asset)
+        if isinstance(frame.get("angle"), int | float) and (url := asset.link(rt, str(frame.get("role"))))
+    ]
+    return {"assetId": asset_id, "sheetUrl": asset.link(rt, "sheet"), "sprites": views}
 
 
 def _check(views: Sequence[View]) -> None:
@@ -91,11 +105,16 @@ def _config(
     rt: Runtime, views: Sequence[View], files: Sequence[Finished], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what stands beside the views: the same that those who draw them say."""
-    frames = [
+    placed = [
         {"angle": one.angle, "role": f"sprite-{n}", "width": file.facts.width, "height": file.facts.height}
         for n, (one, file) in enumerate(zip(views, files, strict=True))
     ]
-    return {"config": dict(config), "spriteCount": len(views), "frames": frames, "generatedAt": iso(rt.clock())}
+    return {
+        "config": dict(config),
+        "spriteCount": len(views),
+        "frames": placed,
+        "generatedAt": iso(rt.clock()),
+    }
 
 
 def _written(rt: Runtime, about: Mapping[str, Any]) -> Finished:

@@ -84,7 +84,7 @@ def _variants(variants: Sequence[Variant]) -> dict[str, dict[str, str]]:
 def _assets(plan: Plan, named: Mapping[Name, str]) -> list[NewAsset]:
     """Return the assets of the pipeline, the one that the others are variants of first."""
     wish = plan.wish
-    about = {"generationType": str(wish.making), "quality": str(wish.quality)}
+    about: dict[str, Any] = {"generationType": str(wish.making), "quality": str(wish.quality)}
     told = {"slug": wish.slug, "style": wish.style, "characterHeight": wish.height}
     about |= {name: value for name, value in told.items() if value is not None}
     base = NewAsset(

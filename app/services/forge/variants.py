@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain.errors import IllegalMove, Unavailable
-from app.domain.vocabulary import Kind
 from app.runtime import Runtime
 from app.services import route, submit
 from app.services.forge import plan, presets, prompts
@@ -46,7 +45,7 @@ def retexture(
         assets.put(tx, who.user_id, _variant(base, variant_id, preset, name, request_id))
 
     body = {"variantId": variant_id, "assetId": variant_id, "message": "The variant is being made."}
-    return make(rt, who, order, variant_id, body, also, key=key, traceparent=traceparent)
+    return make(rt, who, order, variant_id, body, also=also, key=key, traceparent=traceparent)
 
 
 def regenerate(rt: Runtime, who: Who, asset_id: str, *, key: Key | None, traceparent: str | None) -> Answer:
@@ -58,12 +57,14 @@ def regenerate(rt: Runtime, who: Who, asset_id: str, *, key: Key | None, tracepa
     if asset.preset_id is not None:
         raise IllegalMove("The asset is a variant: retexture its base instead.")
     template = prompts.words(rt, who).of(PromptSet.GENERATION, "model") or "{description}"
-    words = filled(template, description=asset.prompt or asset.name, style=str(asset.metadata.get("style", "")))
+    words = filled(
+        template, description=asset.prompt or asset.name, style=str(asset.metadata.get("style", ""))
+    )
     order = plan.model_order(words, [_picture(asset)], _quality(asset).settings)
     # Its own, and not what an identical request is making at this moment.
     order.metadata["share"] = False
     body = {"assetId": asset_id, "message": "The model is being made anew."}
-    return make(rt, who, order, asset_id, body, there(who, asset_id), key=key, traceparent=traceparent)
+    return make(rt, who, order, asset_id, body, also=there(who, asset_id), key=key, traceparent=traceparent)
 
 
 def make(
@@ -72,8 +73,8 @@ def make(
     order: Order,
     asset_id: str,
     body: dict[str, Any],
-    also: Callable[[Connection, str], object],
     *,
+    also: Callable[[Connection, str], object],
     key: Key | None,
     traceparent: str | None,
 ) -> Answer:

@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.domain.errors import HouseError, IllegalMove
+from app.domain.errors import HouseError, IllegalMove, Unavailable
 from app.domain.lifecycle import Status
 from app.domain.reference import Inline
 from app.domain.vocabulary import Kind
 from app.runtime import Runtime
+from app.services import route
 from app.services.forge import prompts
 from app.services.forge.prompts import PromptSet
 from app.services.forge.start import picture
@@ -25,10 +26,8 @@ from app.services.identity import Who
 from app.services.library import assets
 from app.services.library.assets import Collection
 from app.services.lookup import Record
-from app.services.submit import Answer, Key, Order, new_request, write
-from app.services import route
 from app.services.references import FIELD
-from app.domain.errors import Unavailable
+from app.services.submit import Answer, Key, Order, new_request, write
 
 _CORNERS = ("minX", "minY", "maxX", "maxY")
 _PARTS = ("blade", "handle", "guard")
@@ -80,15 +79,15 @@ class Look:
     angle: str | None = None
 
 
-def ask(rt: Runtime, who: Who, question: Question, look: Look, *, key: Key | None, traceparent: str | None) -> Answer:
+def ask(
+    rt: Runtime, who: Who, question: Question, look: Look, *, key: Key | None, traceparent: str | None
+) -> Answer:
     """Ask about the picture. Raises Invalid, NotFound, IllegalMove where the asset has none, Unavailable where nobody can look."""
     if not route.order(rt, Kind.VISION, None):
         raise Unavailable("No configured provider can look at pictures.", retry_after=60)
     told = prompts.words(rt, who).of(PromptSet.WEAPONS, question) or ""
     settings = {"instructions": told, "schema": _SCHEMAS[question]}
-    order = Order(
-        Kind.VISION, _hints(look), metadata={FIELD: _picture(rt, who, look), "settings": settings}
-    )
+    order = Order(Kind.VISION, _hints(look), metadata={FIELD: _picture(rt, who, look), "settings": settings})
     request = new_request(rt, order)
     body = {"success": True, "requestId": request.id, "status": "queued"}
     return write(rt, who, [request], body, key=key, traceparent=traceparent)

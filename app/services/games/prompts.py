@@ -13,12 +13,13 @@ class AssetType(StrEnum):
     CONCEPT = "concept-art"
 
 
+# None of them names a thing that could be drawn: some providers draw whatever is named.
 _WORDS = {
-    AssetType.CHARACTER: "game character design, full body, clear silhouette",
-    AssetType.ENVIRONMENT: "game environment art, wide view, nobody in it",
-    AssetType.PROP: "game prop design, alone and centred",
-    AssetType.INTERFACE: "game interface element, flat, front view, alone and centred",
-    AssetType.CONCEPT: "game concept art, detailed",
+    AssetType.CHARACTER: "character design, full body, clear silhouette",
+    AssetType.ENVIRONMENT: "environment design, wide view, no figures",
+    AssetType.PROP: "prop design, alone and centred",
+    AssetType.INTERFACE: "user interface element, flat, front view, alone and centred",
+    AssetType.CONCEPT: "concept design, highly detailed",
 }
 _PLAIN = "on a plain background"
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import text
 
 from app.detect.pets import pet_in
-from app.detect.seen import NoDetector, Seen
+from app.detect.seen import DetectorFailed, NoDetector, Seen, Unreadable
 from app.domain.errors import HouseError, Unavailable
 from app.runtime import Runtime
 from app.services.identity import Who
@@ -69,7 +69,12 @@ def check(rt: Runtime, who: Who, picture: bytes) -> Check:
 def _pet(rt: Runtime, picture: bytes) -> Seen | None:
     if rt.detector is None:
         raise NoDetector
-    return pet_in(rt.detector.look(picture), rt.settings.detector_threshold)
+    try:
+        seen = rt.detector.look(picture)
+    except Unreadable as err:
+        # It is a picture: we made it anew ourselves.
+        raise DetectorFailed("The detector could not read the picture.") from err
+    return pet_in(seen, rt.settings.detector_threshold)
 
 
 def _count(rt: Runtime, who: Who, more: dict[str, int]) -> None:

@@ -1,0 +1,1 @@
+"""Videos about pets, as Pet Roast's clients ask for them [A48]-[A55]."""
