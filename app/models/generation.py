@@ -118,6 +118,11 @@ class GenerationRequest(Base):
             postgresql_where=text("reserved > 0 AND completed_at IS NULL"),
         ),
         Index(
+            "ix_generation_requests_asset",
+            "asset_id",
+            postgresql_where=text("asset_id IS NOT NULL AND completed_at IS NULL"),
+        ),
+        Index(
             "ix_generation_requests_webhook",
             "webhook_id",
             postgresql_where=text("webhook_id IS NOT NULL AND completed_at IS NULL"),

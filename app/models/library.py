@@ -53,6 +53,7 @@ class LibraryAsset(Base):
         ),
         Index("ix_library_assets_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
         Index("ix_library_assets_base", "base_id", postgresql_where=text("base_id IS NOT NULL")),
+        Index("ix_library_assets_unmade", "created_at", postgresql_where=text("ready_at IS NULL")),
         Index("ix_library_assets_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_library_assets_search", "search", postgresql_using="gin"),
     )

@@ -111,14 +111,17 @@ def trash(tx: Connection, *, days: float) -> int:
 
 
 def unmade(tx: Connection) -> int:
-    """Delete pictures of the library that came to nothing over a day ago: their requests ended without them."""
+    """Delete what came to nothing over a day ago: pictures whose requests ended without them.
+
+    Other assets may still be made by a retry: they go with the record of their request.
+    """
     return _delete(
         tx,
         "library_assets",
         "id",
-        "collection = 'image' AND ready_at IS NULL AND created_at < statement_timestamp() - interval '1 day'"
-        " AND NOT EXISTS (SELECT FROM generation_requests AS r"
-        " WHERE r.id = old.request_id AND r.completed_at IS NULL)",
+        "ready_at IS NULL AND created_at < statement_timestamp() - interval '1 day'"
+        " AND NOT EXISTS (SELECT FROM generation_requests AS r WHERE r.id = old.request_id"
+        " AND (r.completed_at IS NULL OR old.collection <> 'image')) ORDER BY created_at",
     )
 
 

@@ -11,10 +11,14 @@ from app.runtime import Runtime
 _SALT = "atelier.files"
 
 
-def to_file(rt: Runtime, holder_id: str, role: str) -> str:
-    """Return the address of a file of a request or an asset, good for one to two periods of SIGNED_URL_SECONDS."""
+def to_file(rt: Runtime, holder_id: str, role: str, content: str = "") -> str:
+    """Return the address of a file of a request or an asset, good for one to two periods of SIGNED_URL_SECONDS.
+
+    Where another file may take its place, `content` is its hash: caches keep what an address has shown.
+    """
     until = (period(rt) + 2) * rt.settings.signed_url_seconds
-    return f"{rt.settings.public_url.rstrip('/')}/files/{_signer(rt).dumps([holder_id, role, until])}"
+    said = [holder_id, role, until, *([content[:16]] if content else [])]
+    return f"{rt.settings.public_url.rstrip('/')}/files/{_signer(rt).dumps(said)}"
 
 
 def period(rt: Runtime) -> int:
@@ -25,7 +29,7 @@ def period(rt: Runtime) -> int:
 def opened(rt: Runtime, token: str) -> tuple[str, str]:
     """Return (id of a request or an asset, role) that the address speaks of. Raises AccessDenied where it is forged or too old."""
     try:
-        holder_id, role, until = _signer(rt).loads(token)
+        holder_id, role, until, *_content = _signer(rt).loads(token)
     except (BadSignature, ValueError, TypeError):
         raise AccessDenied("The address is not valid.") from None
     if rt.clock().timestamp() > until:

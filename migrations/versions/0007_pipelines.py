@@ -40,6 +40,14 @@ def upgrade() -> None:
             postgresql_where=sa.text("held AND needs = 0"),
             postgresql_concurrently=True,
         )
+        op.drop_index("ix_generation_requests_asset", _TABLE, if_exists=True, postgresql_concurrently=True)
+        op.create_index(
+            "ix_generation_requests_asset",
+            _TABLE,
+            ["asset_id"],
+            postgresql_where=sa.text("asset_id IS NOT NULL AND completed_at IS NULL"),
+            postgresql_concurrently=True,
+        )
         op.drop_index("ix_generation_requests_held", _TABLE, if_exists=True, postgresql_concurrently=True)
 
 

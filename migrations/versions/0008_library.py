@@ -94,6 +94,14 @@ def _library_assets() -> None:
         if_not_exists=True,
     )
     op.create_index(
+        "ix_library_assets_unmade",
+        "library_assets",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("ready_at IS NULL"),
+        if_not_exists=True,
+    )
+    op.create_index(
         "ix_library_assets_owner",
         "library_assets",
         ["owner_id", "collection", "id"],

@@ -225,13 +225,13 @@ class TestPipelines:
         work()
         found = good("GET", path)
         assert found["status"] == "completed"
-        assert len(fake.of(Kind.PICTURE)) == 1
+        assert len(fake.of(Kind.GAME_ASSET)) == 1
         [variant] = found["finalAsset"]["variants"]
         assert good("GET", f"{ASSETS}/{variant['id']}")["hasModel"]
         assert call(alice, "POST", f"{path}/retry").status_code == 409
 
     def test_a_stage_that_nobody_can_make_is_skipped_and_leaves_no_asset(self, good, work, fake):
-        fake.kinds = frozenset({Kind.PICTURE, Kind.MODEL})
+        fake.kinds = frozenset({Kind.GAME_ASSET, Kind.MODEL})
         body = {**SWORD, "enableRetexturing": True, "materialPresets": ["gold"], "enableSprites": True}
         begun = good("POST", PIPELINE, json={**body, "metadata": {"useGPT4Enhancement": True}})
         work()
@@ -243,7 +243,7 @@ class TestPipelines:
         assert [one["id"] for one in good("GET", ASSETS)] == [begun["assetId"]]
 
     def test_without_anybody_who_makes_models_nothing_begins(self, call, alice, fake, board):
-        fake.kinds = frozenset({Kind.PICTURE})
+        fake.kinds = frozenset({Kind.GAME_ASSET})
         answer = call(alice, "POST", PIPELINE, json=SWORD)
         assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
         assert board.scalar("SELECT count(*) FROM library_assets") == 0
@@ -270,7 +270,7 @@ class TestPipelines:
         )
         good("POST", PIPELINE, json={**SWORD, "style": "low-poly", "description": "A {style} blade"})
         work()
-        assert fake.of(Kind.PICTURE)[0].prompt == "A {style} blade / made of paper / {0.x}"
+        assert fake.of(Kind.GAME_ASSET)[0].prompt == "A {style} blade / made of paper / {0.x}"
 
 
 class TestAssets:
@@ -509,7 +509,7 @@ class TestWeapons:
         assert (answer.status_code, answer.json["error"]) == (502, "Not this one.")
 
     def test_without_anybody_who_looks_it_is_unavailable(self, call, alice, fake, board):
-        fake.kinds = frozenset({Kind.PICTURE})
+        fake.kinds = frozenset({Kind.GAME_ASSET})
         answer = call(alice, "POST", HANDLE, json={"image": URL})
         assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
         assert board.scalar("SELECT count(*) FROM generation_requests") == 0

@@ -144,7 +144,7 @@ def test_a_pipeline_from_words_to_sprites(ask, work, fake):
 
     [model] = fake.of(Kind.MODEL)
     assert dict(model.settings) == {"polycount": 12_000, "textureResolution": "2k", "pbr": True}
-    [concept] = fake.of(Kind.PICTURE)
+    [concept] = fake.of(Kind.GAME_ASSET)
     assert concept.prompt.startswith("better: ")
     assert "T-pose" in concept.prompt
     assert "blocky shapes" in concept.prompt

@@ -96,9 +96,10 @@ class Sketch(Provider):
 
 def _composed(task: Task, who: Cast, rng: Random) -> Picture:
     """Return the picture of a task; a game asset may be one thing alone, with nothing behind it."""
-    if task.kind is not Kind.GAME_ASSET or task.settings.get("assetType") not in _ALONE:
+    asset, clear = task.settings.get("assetType"), task.settings.get("transparentBackground") is True
+    alone = asset in _ALONE or (asset == "character-design" and clear)
+    if task.kind is not Kind.GAME_ASSET or not alone:
         return composed(task.kind, who, task.width, task.height, rng)
-    clear = task.settings.get("transparentBackground") is True
     return emblem(who.subjects[0], Page(task.width, task.height), clear=clear)
 
 

@@ -86,8 +86,18 @@ def _enhanced(plan: Plan) -> Stage:
 def _concept(plan: Plan) -> Stage:
     if plan.reference:
         return _skipped(CONCEPT, "A picture is given.")
-    metadata = {"promptFrom": Result(ENHANCED, "text"), "size": [_CONCEPT_SIDE, _CONCEPT_SIDE]}
-    order = Order(Kind.PICTURE, _picture_prompt(plan), metadata=metadata)
+    avatar = plan.wish.making is Making.AVATAR
+    # A model is made of what stands alone: what is behind it would be part of it.
+    alone = {
+        "assetType": "character-design" if avatar else "prop-design",
+        "transparentBackground": True,
+    }
+    metadata = {
+        "promptFrom": Result(ENHANCED, "text"),
+        "size": [_CONCEPT_SIDE, _CONCEPT_SIDE],
+        "settings": alone,
+    }
+    order = Order(Kind.GAME_ASSET, _picture_prompt(plan), metadata=metadata)
     return Stage(CONCEPT, order, 20, needs={ENHANCED: False}, asset_id=plan.asset_id)
 
 

@@ -87,7 +87,8 @@ class Asset:
 
     def link(self, rt: Runtime, role: str) -> str | None:
         """Return a signed address of a file, None where there is none of this role."""
-        return links.to_file(rt, self.id, role) if role in self.files else None
+        file = self.files.get(role)
+        return links.to_file(rt, self.id, role, file.sha256) if file else None
 
 
 def new_id(rt: Runtime) -> str:
