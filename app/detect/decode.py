@@ -1,53 +1,25 @@
 """Decodes a picture that comes from outside; only ever called in a guarded child."""
 
 import io
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import AvifImagePlugin, Image, ImageOps
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image, ImageOps
 
 from app.detect.seen import Shrunk, Unreadable
+from app.guarded import decoders
 
 MAX_PIXELS = 40_000_000
-# Named by their classes, so that they are loaded: to find one that isn't, Pillow loads all of its forty.
-_FORMATS = [kind.format for kind in (PngImageFile, JpegImageFile, WebPImageFile, AvifImageFile, GifImageFile)]
-# What a decoder that is fed nonsense complains with.
-_COMPLAINTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 def prepare() -> None:
     """Set Pillow up for hostile bytes; once for the process."""
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    decoders.prepare(MAX_PIXELS)
 
 
 def within(content: bytes, side: int) -> Image.Image:
     """Return the upright first frame in RGB on white, at most `side` pixels wide and high. Raises Unreadable."""
-    with _blaming(), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+    with _blaming(), Image.open(io.BytesIO(content), formats=decoders.PICTURES) as image:
         # A JPEG can be decoded at a half, a quarter or an eighth, which saves most of the work.
         image.draft(None, (side, side))
         small = _simple(image)
@@ -90,5 +62,5 @@ def _blaming() -> Iterator[None]:
         raise Unreadable(f"The picture has more than {MAX_PIXELS // 1_000_000} megapixels.") from err
     except MemoryError as err:
         raise Unreadable("The picture needs too much memory.") from err
-    except _COMPLAINTS as err:
+    except decoders.COMPLAINTS as err:
         raise Unreadable("The picture is damaged, or not a PNG, JPEG, WebP, AVIF or GIF file.") from err

@@ -8,22 +8,15 @@ written whole, in calls of our own, so that an OSError which leaves here is the 
 import hashlib
 import io
 import os
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageOps
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from app.domain.verdict import Stored
 from app.domain.vocabulary import ImageFormat
+from app.guarded import decoders
 from app.storage import containers, formats
 from app.storage.files import write_synced
 from app.storage.picture import BadImage, Finish
@@ -34,34 +27,13 @@ THUMBNAIL = (200, 200)
 REFERENCE_PIXELS = 40_000_000
 REFERENCE_SIDE = 2048
 
-# Named by their classes, so that they are loaded: to find one that isn't, Pillow loads all of its forty.
-_FORMATS = [kind.format for kind in (PngImageFile, JpegImageFile, WebPImageFile, AvifImageFile)]
-_REFERENCE_FORMATS = [*_FORMATS, GifImageFile.format]
 # What keeps its colours when it is made smaller; of the rest, a palette's numbers would be mixed.
 _SHRINK = {"L", "RGB", "RGBA", "CMYK"}
-_COMPLAINTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 def prepare() -> None:
     """Set Pillow up for hostile bytes; once for the process."""
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    decoders.prepare(MAX_PIXELS)
 
 
 def finish(source: Path, image: Path, thumbnail: Path, wanted: Finish) -> tuple[Stored, Stored]:
@@ -113,7 +85,7 @@ def decode(content: bytes, *, line_art: bool = False) -> Image.Image:
     Line art keeps its values as they are, and is grey (L) where every pixel is.
     """
     with _blaming("The picture is damaged, or not a PNG, JPEG, WebP or AVIF file."):
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=decoders.STILL) as image:
             _check(image)
             ImageOps.exif_transpose(image, in_place=True)
             plain = _simple(image if line_art else _in_srgb(image))
@@ -140,7 +112,7 @@ def reduce(content: bytes) -> Image.Image:
     with (
         _blaming("The picture is damaged, or not what it says it is.", too_large),
         _pixels(REFERENCE_PIXELS),
-        Image.open(io.BytesIO(content), formats=_REFERENCE_FORMATS) as image,
+        Image.open(io.BytesIO(content), formats=decoders.PICTURES) as image,
     ):
         if image.width * image.height > REFERENCE_PIXELS:
             raise BadImage(too_large)
@@ -195,7 +167,7 @@ def _blaming(sentence: str, too_large: str = "The picture is too large.") -> Ite
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(too_large) from error
-    except _COMPLAINTS as error:
+    except decoders.COMPLAINTS as error:
         raise BadImage(sentence) from error
 
 

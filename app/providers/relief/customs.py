@@ -1,15 +1,14 @@
 """What is looked at before a model from outside is opened: that it is whole, stands alone, and has bounds."""
 
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
 
+from app.guarded.decoders import COMPLAINTS
 from app.providers.relief.errors import BadInput, Unsuited
 from app.providers.relief.glb import Glb, take_apart
 from app.providers.sniff import mime_of
@@ -34,23 +33,6 @@ _COMPONENT = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}
 _WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _PLACES, _INDICES = {5126}, {5121, 5123, 5125}
 _LIST, _STRIP, _FAN = 4, 5, 6
-# What readers of damaged files complain with.
-_COMPLAINTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    Warning,
-)
 
 
 @contextmanager
@@ -58,7 +40,7 @@ def blaming(message: str) -> Iterator[None]:
     """Turn what a reader complains of into BadInput."""
     try:
         yield
-    except _COMPLAINTS as error:
+    except (*COMPLAINTS, Warning) as error:
         raise BadInput(message) from error
 
 
