@@ -7,6 +7,7 @@ from flask import request
 
 from app.api.deps import rt, who
 from app.api.live.watchers import watchers
+from app.services import lookup
 from app.services.live import wait
 from app.services.lookup import Record
 
@@ -23,14 +24,21 @@ def room() -> BoundedSemaphore:
 def until_ended(request_id: str, seconds: float) -> Record:
     """Return the request once it has ended or `seconds` are over; at once where there is no room to wait.
 
-    Raises NotFound.
+    Raises NotFound. However often its state changes meanwhile, the room is taken once.
     """
-    deadline = time.monotonic() + seconds
-    before: str | None = None
+    taken = room()
+    if not taken.acquire(blocking=False):
+        return lookup.find(rt(), who(), request_id)
+    try:
+        return _ended(request_id, time.monotonic() + seconds)
+    finally:
+        taken.release()
+
+
+def _ended(request_id: str, deadline: float) -> Record:
+    alone = BoundedSemaphore(1)
     while True:
-        record = wait.for_change(
-            rt(), watchers().hub, who(), request_id, seconds=deadline - time.monotonic(), waiters=room()
-        )
-        if record.status.terminal or record.status == before or time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        record = wait.for_change(rt(), watchers().hub, who(), request_id, seconds=left, waiters=alone)
+        if record.status.terminal or time.monotonic() >= deadline:
             return record
-        before = record.status

@@ -150,8 +150,8 @@ def _tools(env: Env) -> dict[str, Any]:
         "patience_seconds": env.int("PATIENCE_SECONDS", 60, validate=validate.Range(min=0)),
         "result_cache_seconds": env.float("RESULT_CACHE_SECONDS", 0.0, validate=validate.Range(min=0)),
         "fetch_allow": tuple(env.list("FETCH_ALLOW", [])),
-        "detector_model": env.path("DETECTOR_MODEL", None),
-        "detector_url": env.str("DETECTOR_URL", None) or None,
+        "detector_model": Path(model) if (model := env.str("DETECTOR_MODEL", "")) else None,
+        "detector_url": env.str("DETECTOR_URL", None, validate=checks.http) or None,
         "detector_api_key": env.str("DETECTOR_API_KEY", None) or None,
         "detector_threshold": env.float("DETECTOR_THRESHOLD", 0.25, validate=validate.Range(min=0, max=1)),
         "pet_check": env.str("PET_CHECK", "auto", validate=validate.OneOf(["auto", "require", "off"])),
@@ -228,6 +228,8 @@ def _check_together(settings: Settings) -> None:
         raise BadSettings(
             "HEARTBEAT_SECONDS: must be at most half of LEASE_SECONDS, or one late heartbeat costs the lease"
         )
+    if settings.pet_check == "require" and not (settings.detector_model or settings.detector_url):
+        raise BadSettings("PET_CHECK: require needs somebody who looks: set DETECTOR_MODEL or DETECTOR_URL")
 
 
 def _faults(err: EnvValidationError) -> str:

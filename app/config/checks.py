@@ -1,6 +1,7 @@
 """What a value has to be; each raises ValidationError with a sentence that the operator can act on."""
 
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 from environs import ValidationError
 
@@ -16,6 +17,16 @@ def dollars(amount: Decimal | None) -> None:
 def postgres(url: str) -> None:
     if not url.startswith(("postgresql://", "postgresql+psycopg://")):
         raise ValidationError("must be a postgresql:// address; Atelier keeps its queue in PostgreSQL only")
+
+
+def http(url: str) -> None:
+    """Let nothing pass but http and https; what is empty counts as not set."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as err:
+        raise ValidationError("must be an http:// or https:// address") from err
+    if url and not (parts.scheme in {"http", "https"} and parts.hostname):
+        raise ValidationError("must be an http:// or https:// address")
 
 
 def long_enough(secret: str) -> None:

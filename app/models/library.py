@@ -56,6 +56,14 @@ class LibraryAsset(Base):
         Index("ix_library_assets_unmade", "created_at", postgresql_where=text("ready_at IS NULL")),
         Index("ix_library_assets_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_library_assets_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_library_assets_shown",
+            "owner_id",
+            text("featured DESC"),
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("collection = 'image' AND deleted_at IS NULL AND ready_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -119,6 +127,8 @@ class Tally(Base):
     """How often something happened, by owner."""
 
     __tablename__ = "tallies"
+    # Its operators, so that names are found by how they begin, too.
+    __table_args__ = (Index("ix_tallies_name", "name", postgresql_ops={"name": "text_pattern_ops"}),)
 
     owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)

@@ -1,9 +1,10 @@
 """queued, in-progress -> cancelled. Final at once: a late result meets the fence and is dropped."""
 
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from app.db import note
 from app.domain.vocabulary import Event
@@ -44,6 +45,25 @@ def batch(tx: Connection, batch_id: str) -> list[str]:
     return ids
 
 
+def several(tx: Connection, request_ids: Sequence[str]) -> Callable[[], None]:
+    """Cancel those of these that haven't ended; return what is to be called, as the transaction's last, to let others in.
+
+    Whoever locks more rows does so between: batches are locked last. Not for autocommit.
+    """
+    rows = tx.execute(_CANCEL_SEVERAL, {"ids": list(request_ids)}).all()
+    ids = [row.id for row in rows]
+    note(tx, ids)
+    tx.execute(_TIDY, {"ids": ids})
+    for request_id in ids:
+        flights.land(tx, request_id)
+
+    def let_in() -> None:
+        for row in rows:
+            admit.after(tx, row.id, row.batch_id, held=row.held)
+
+    return let_in
+
+
 _CANCEL = text(f"""
 WITH mine AS (
     SELECT id FROM generation_requests
@@ -71,29 +91,37 @@ LEFT JOIN LATERAL (
     SELECT id, provider, handle FROM attempts
     WHERE request_id = moved.id AND state IN ('intent', 'running') ORDER BY id DESC LIMIT 1) AS call ON true
 """)
-_CANCEL_BATCH = text(f"""
+
+
+def _many(which: str) -> TextClause:
+    """Build the cancel of all requests `r` for which `which` is true."""
+    return text(f"""
 WITH taken AS (
     DELETE FROM generation_queue WHERE request_id IN (
         SELECT q.request_id FROM generation_queue AS q JOIN generation_requests AS r ON r.id = q.request_id
-        WHERE r.batch_id = :batch ORDER BY q.id FOR UPDATE OF q)
+        WHERE {which} ORDER BY q.id FOR UPDATE OF q)
     RETURNING request_id
 ), first AS MATERIALIZED (
     SELECT count(*) AS n FROM taken
 ), before AS MATERIALIZED (
-    SELECT r.id FROM generation_requests AS r, first
-    WHERE r.batch_id = :batch AND first.n >= 0 AND r.status IN ('queued', 'in-progress')
+    SELECT r.id, r.held FROM generation_requests AS r, first
+    WHERE {which} AND first.n >= 0 AND r.status IN ('queued', 'in-progress')
     ORDER BY r.id FOR UPDATE OF r
 ), moved AS (
     UPDATE generation_requests AS r SET
         status = 'cancelled', held = false, due_at = NULL, lease_owner = NULL, handle = NULL, stage = NULL,
         completed_at = clock_timestamp(), event_seq = r.event_seq + 1
     FROM before WHERE r.id = before.id
-    RETURNING r.id, r.event_seq
+    RETURNING r.id, r.event_seq, r.batch_id, before.held
 ), noted AS (
     INSERT INTO request_events (request_id, seq, event) SELECT id, event_seq, '{Event.CANCELLED}' FROM moved
 )
-SELECT id FROM moved
+SELECT id, batch_id, held FROM moved ORDER BY id
 """)
+
+
+_CANCEL_BATCH = _many("r.batch_id = :batch")
+_CANCEL_SEVERAL = _many("r.id = ANY(:ids)")
 # A row that was promoted or retried while the statement above waited for it. One that is locked is being
 # claimed: the claim finds its request ended and throws the row away itself.
 _TIDY = text("""

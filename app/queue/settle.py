@@ -231,6 +231,13 @@ _KEEP_FILES = """, kept AS (
             OR CAST(:files AS jsonb) @> '[{"role": "model"}]'
             THEN clock_timestamp() ELSE l.ready_at END
     FROM moved WHERE l.id = moved.asset_id RETURNING l.id
+), outdated AS (
+    -- What was made of an older model, or was more than there is now.
+    DELETE FROM library_files AS old USING shelved
+    WHERE old.asset_id = shelved.id
+        AND NOT CAST(:files AS jsonb) @> jsonb_build_array(jsonb_build_object('role', old.role))
+        AND (old.role ~ '^(rig|animation|texture|sheet|sprite|config)' AND CAST(:files AS jsonb) @> '[{"role": "model"}]'
+            OR old.role ~ '^(sprite|config)' AND CAST(:files AS jsonb) @> '[{"role": "sheet"}]')
 ), shelf AS (
     INSERT INTO library_files (asset_id, role, sha256)
     SELECT shelved.id, f.role, f.sha256

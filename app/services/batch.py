@@ -52,6 +52,8 @@ def quote(rt: Runtime, orders: list[Order], options: Options) -> dict[str, Any]:
 
 def retry_failed(rt: Runtime, who: Who, batch_id: str, *, key: Key | None, traceparent: str | None) -> Answer:
     """Make a new batch of what failed in this one; each request and the batch name their origin."""
+    if ids.is_pipeline(batch_id):
+        raise IllegalMove("This is a pipeline, whose stages need one another: it is tried again as one.")
     found = _batch(rt, who, batch_id)
     origins = retry.failed_of(rt, who, batch_id)
     if not origins:
@@ -172,7 +174,8 @@ def _write(
         "total": len(requests),
         "estimatedWaitTime": rounds,
     }
-    return submit.write(rt, who, requests, body, batch=batch, key=key, traceparent=traceparent)
+    also = retry.made_by(requests) if any(request.asset_id for request in requests) else None
+    return submit.write(rt, who, requests, body, batch=batch, also=also, key=key, traceparent=traceparent)
 
 
 def _batch(rt: Runtime, who: Who, batch_id: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from app.storage.finish import BadImage, Finish, Finished, Provenance
 
 _log = structlog.get_logger(__name__)
 _DISK_SECONDS = 10.0
-_MOST_FILES = 64
+# A sheet with its views: app/providers/relief draws 64 at most.
+_MOST_FILES = 80
 _ASKED = {
     "image": "a picture",
     "model": "a model",
@@ -83,7 +84,10 @@ def _finish(
         files = _files(rt, attempt, provider, done)
     except BadImage as err:
         rt.held.drop(attempt.delivery(work.call_id))
-        raise ProviderError(FailureKind.BAD_RESULT, str(err), charged=Charged.YES) from err
+        raise _bad(str(err)) from err
+    except ProviderError:
+        rt.held.drop(attempt.delivery(work.call_id))
+        raise
     except OSError as err:
         _log.error("asset_store_failed", call=work.call_id, error=type(err).__name__, errno=err.errno)
         return _disk_failed(attempt, work, held=held or work.handle is not None)
@@ -122,6 +126,8 @@ def _files(rt: Runtime, attempt: Attempt, provider: Provider, done: Done) -> tup
         if not done.data or (kind is not Kind.VISION and not done.data.get("text")):
             raise _bad("The provider answered without words.")
         return ()
+    if len(done.artifacts) > _MOST_FILES:
+        raise _bad("The provider delivered more files than can be kept.")
     parts = sorted(_named(done.artifacts), key=lambda part: part.role != kind.file)
     if not parts or parts[0].role != kind.file:
         raise _bad(f"The provider answered without {_ASKED[kind.file]}.")
@@ -150,7 +156,7 @@ def _named(artifacts: Sequence[Artifact]) -> list[Artifact]:
     """Return them under names of their own: a second animation is animation-1. A picture's thumbnail is ours."""
     seen: Counter[str] = Counter()
     named = []
-    for one in artifacts[:_MOST_FILES]:
+    for one in artifacts:
         twins = seen[one.role]
         seen[one.role] += 1
         named.append(replace(one, role=f"{one.role}-{twins}") if twins else one)

@@ -110,7 +110,7 @@ def failed(rt: Runtime, attempt: Attempt, provider: Provider, failure: Failure) 
             return claim.handle is None or attempts.again(tx, claim, claim.attempts)
 
     ours = insist(rt, act)
-    attempt.call_id, attempt.asking = None, None
+    attempt.call_id, attempt.asking, attempt.delivered = None, None, None
     attempt.claim = replace(claim, handle=None)
     return ours
 

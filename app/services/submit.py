@@ -81,6 +81,18 @@ def submit(rt: Runtime, who: Who, order: Order, *, key: Key | None, traceparent:
     return write(rt, who, [request], body, key=key, traceparent=traceparent)
 
 
+def answered(rt: Runtime, who: Who, key: Key | None) -> Answer | None:
+    """Return what the key has been answered before, None where it is new: for acts that would refuse a second time.
+
+    Raises KeyReused.
+    """
+    if key is None:
+        return None
+    with rt.db.once() as tx:
+        known = enqueue.replay(tx, who.user_id, key.route, key.value)
+    return _replayed(key, known) if known else None
+
+
 def quote(rt: Runtime, requests: list[NewRequest]) -> dict[str, Any]:
     """Say what would happen to these, and write nothing: position, wait and cost."""
     last = requests[-1]
@@ -150,9 +162,10 @@ def write(
             found = webhook_url.resolved(rt, tx, who, requests)
             owner = who.user_id
             if enqueue.put(tx, owner, found, batch=batch, into=into, key=kept, traceparent=traceparent):
-                spend.reserve(tx, owner, reserved, limits)
                 if also:
                     also(tx)
+                # The books come last: an ending takes its rows in the same order.
+                spend.reserve(tx, owner, reserved, limits)
                 return Answer(body)
             return _first_answer(tx, who, key)
 
@@ -204,6 +217,10 @@ def _first_answer(tx: Connection, who: Who, key: Key | None) -> Answer:
     known = enqueue.replay(tx, who.user_id, key.route, key.value) if key else None
     if key is None or known is None:
         raise KeyReused("This Idempotency-Key ran out while it was being used; try again.")
+    return _replayed(key, known)
+
+
+def _replayed(key: Key, known: tuple[str, dict[str, Any]]) -> Answer:
     fingerprint, first = known
     if fingerprint != key.fingerprint:
         raise KeyReused("This Idempotency-Key was used before with another request.")

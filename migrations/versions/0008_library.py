@@ -125,6 +125,14 @@ def _library_assets() -> None:
         if_not_exists=True,
     )
     op.create_index(
+        "ix_library_assets_shown",
+        "library_assets",
+        ["owner_id", sa.text("featured DESC"), sa.text("created_at DESC"), sa.text("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("collection = 'image' AND deleted_at IS NULL AND ready_at IS NOT NULL"),
+        if_not_exists=True,
+    )
+    op.create_index(
         "ix_library_assets_subject",
         "library_assets",
         ["owner_id", "collection", "type", "name"],
@@ -207,6 +215,14 @@ def _tallies() -> None:
             ["owner_id"], ["users.id"], name=op.f("fk_tallies_owner_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("owner_id", "name", name=op.f("pk_tallies")),
+        if_not_exists=True,
+    )
+    op.create_index(
+        "ix_tallies_name",
+        "tallies",
+        ["name"],
+        unique=False,
+        postgresql_ops={"name": "text_pattern_ops"},
         if_not_exists=True,
     )
 

@@ -323,7 +323,8 @@ class TestAssets:
     def test_what_if_match_may_say(self, call, alice, asset, match, status):
         answer = call(alice, "PATCH", f"{ASSETS}/{asset}", json={"name": "Axe"}, headers={"If-Match": match})
         assert answer.status_code == status
-        assert answer.headers.get("ETag") == ('"2"' if status == 200 else None)
+        tag = answer.headers.get("ETag")
+        assert tag.startswith('"2-') if status == 200 else tag is None
 
     @pytest.mark.parametrize(
         "body",

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import struct
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
+from app.domain.errors import NotFound, Unavailable
+from app.domain.failure import FailureKind
 from app.services.pictures import bring
 from tests.api.conftest import fields
-from tests.fakes.scripted import picture
+from tests.fakes.scripted import done, picture
+from tests.services.acts import fails
 
 PATH = "/api/v1/migrate/from-localstorage"
 
@@ -148,8 +152,111 @@ class TestAgain:
         monkeypatch.undo()
         assert send(SAVED).json["imported"] == 2
 
+    @pytest.mark.parametrize("days", [0, 31])
+    def test_what_was_deleted_comes_back(self, send, call, alice, board, days):
+        first = [one["image_id"] for one in send(SAVED).json["results"]]
+        for image in set(first):
+            assert call(alice, "DELETE", f"/api/v1/images/{image}").status_code == 200
+        board.do("UPDATE library_assets SET deleted_at = deleted_at - make_interval(days => :d)", d=days)
+        again = send(SAVED).json
+        assert (again["imported"], again["duplicates"]) == (2, 1)
+        assert [one["image_id"] for one in again["results"]] == first
+        for image in first:
+            assert call(alice, "GET", f"/api/v1/images/{image}").status_code == 200
+
+
+KEEP = {"location": "Keep", "time_of_day": "day", "weather": "clear"}
+KEPT = scenes(Keep_day_clear=b64())
+
+
+class TestTheSceneAgain:
+    @pytest.fixture
+    def ask(self, call, alice):
+        return lambda **more: call(alice, "POST", "/api/v1/scenes/generate?wait=0", json={**KEEP, **more})
+
+    @pytest.fixture
+    def shown_again(self, send, ask):
+        """Import the scene again; the same picture shows it."""
+
+        def act(image):
+            assert send(KEPT).json["results"][0]["image_id"] == image
+            answer = ask()
+            assert (answer.status_code, answer.json["id"]) == (200, image)
+
+        return act
+
+    @pytest.fixture
+    def image(self, send):
+        return send(KEPT).json["results"][0]["image_id"]
+
+    def test_after_the_cache_was_cleared(self, image, call, alice, shown_again):
+        assert call(alice, "DELETE", "/api/v1/scenes/cache/clear").json["deleted"] == 1
+        shown_again(image)
+
+    def test_after_its_days_with_the_row_and_without(self, image, board, shown_again):
+        for more in ("SELECT", "DELETE FROM scene_cache"):
+            board.do("UPDATE scene_cache SET fresh_until = fresh_until - interval '8 days'")
+            board.do("UPDATE library_assets SET ready_at = ready_at - interval '8 days'")
+            board.do(more)
+            shown_again(image)
+
+    def test_after_its_picture_was_deleted(self, image, call, alice, shown_again):
+        call(alice, "DELETE", f"/api/v1/images/{image}")
+        shown_again(image)
+
+    def test_where_another_picture_of_it_was_deleted(self, ask, work, call, alice, send):
+        other = ask().json["id"]
+        work()
+        call(alice, "DELETE", f"/api/v1/images/{other}")
+        image = send(KEPT).json["results"][0]["image_id"]
+        assert ask().json["id"] == image
+
+    def test_where_the_first_drawing_failed(self, ask, work, fake, send):
+        fake._submit = fails(FailureKind.BAD_REQUEST)
+        ask()
+        work()
+        image = send(KEPT).json["results"][0]["image_id"]
+        answer = ask()
+        assert (answer.status_code, answer.json["id"]) == (200, image)
+
+    def test_while_it_is_drawn_it_shows_what_was_brought(self, ask, work, fake, send):
+        fake._submit = lambda *_given: done()
+        drawn = ask().json["id"]
+        image = send(KEPT).json["results"][0]["image_id"]
+        assert ask().json["id"] == image
+        work()
+        assert ask().json["id"] == drawn
+
+
+class TestTurns:
+    def test_who_sends_slowly_keeps_nobody_waiting(self, rt, alice, monkeypatch):
+        line = threading.BoundedSemaphore(1)
+        monkeypatch.setattr(bring, "_line", line)
+        free = []
+
+        class Slow(io.BytesIO):
+            def read(self, *size):
+                free.append(line.acquire(blocking=False))
+                line.release()
+                return super().read(*size)
+
+        assert len(bring.bring(rt, alice, Slow(json.dumps(SAVED).encode()))) == 3
+        assert set(free) == {True}
+        line.acquire()
+        with pytest.raises(Unavailable):
+            bring.bring(rt, alice, io.BytesIO(json.dumps(SAVED).encode()))
+        assert list((rt.settings.asset_dir / "drafts").iterdir()) == []
+
 
 class TestBad:
+    def test_what_becomes_of_one_on_its_way_is_its_own_affair(self, bring_in, monkeypatch):
+        def gone(*_given, **_more):
+            raise NotFound("Image not found")
+
+        monkeypatch.setattr(bring.feature, "feature", gone)
+        found = bring_in(items(a={"images": [{"image": b64(), "is_featured": True}]}, b=b64()))
+        assert found == {"a": ("failed", "Image not found"), "b": ("imported", None)}
+
     def test_a_bad_one_does_not_keep_the_others_out(self, bring_in, board):
         entries = {
             "no-base64": "!!!!",

@@ -1,16 +1,20 @@
 """Pictures of a game: asked for, found, featured, deleted, put back [A57]-[A61]."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
+from app.api import waiting
 from app.api.pictures import counts
 from app.domain.failure import FailureKind
 from app.domain.vocabulary import Kind
+from app.services import lookup
+from app.services.pictures.search import Sort, _page
 from app.services.sweep import Sweeper
 from tests.api.conftest import fields
 from tests.conftest import until
@@ -78,6 +82,30 @@ class TestGenerate:
         for words in (WISH["subject_name"], WISH["prompt"], "with runes of the Iron sword"):
             assert words in task.full_prompt
         assert task.full_prompt == task.prompt
+
+    def test_it_waits_on_where_the_same_state_is_seen_twice(self, ask, work, monkeypatch):
+        """As where an attempt fails and the next one has begun before anybody looks."""
+        seen = []
+
+        def for_change(rt, _hub, who, request_id, **_given):
+            seen.append(request_id)
+            if len(seen) == 3:
+                work()
+            return lookup.find(rt, who, request_id)
+
+        monkeypatch.setattr(waiting.wait, "for_change", for_change)
+        assert ask(wait=20).status_code == 201
+
+    def test_with_no_room_to_wait_it_answers_at_once(self, ask, monkeypatch):
+        full = threading.BoundedSemaphore(1)
+        full.acquire()
+        monkeypatch.setattr(waiting, "room", lambda: full)
+        began = time.monotonic()
+        assert ask(wait=20).status_code == 202
+        assert time.monotonic() - began < 5
+        full.release()
+        assert ask(wait=0).status_code == 202
+        assert full.acquire(blocking=False)
 
     def test_one_that_fails_says_why_and_is_no_picture(self, ask, fake, worker_beside, call, alice):
         fake._submit = fails(FailureKind.POLICY_INPUT, "Not this one.")
@@ -224,6 +252,25 @@ class TestSearch:
         call(alice, "DELETE", f"{IMAGES}/{many[0]}")
         assert found() == [many[3], many[2], many[1]]
         assert call(bob, "GET", f"{IMAGES}/search").json["items"] == []
+
+    def test_the_first_page_is_read_along_an_index(self, board, alice):
+        board.do(
+            "INSERT INTO library_assets (id, owner_id, collection, type, name, ready_at)"
+            " SELECT 'a' || n, :o, 'image', 'item', 'x', now() FROM generate_series(1, 5000) AS n",
+            o=alice.user_id,
+        )
+        board.do("ANALYZE library_assets")
+        given = {"owner": alice.user_id, "name": None, "type": None, "featured": None, "q": None}
+        with board.db.once() as tx:
+            explain = text(f"EXPLAIN {_page(given, Sort.FEATURED)}")
+            plan = "\n".join(tx.execute(explain, {**given, "skip": 0, "size": 20}).scalars())
+        assert "ix_library_assets_shown" in plan
+
+    def test_tallies_are_found_by_how_their_names_begin(self, board):
+        with board.db.begin() as tx:
+            tx.execute(text("SET LOCAL enable_seqscan = off"))
+            explain = text("EXPLAIN SELECT sum(n) FROM tallies WHERE name LIKE 'pet-check.%'")
+            assert "ix_tallies_name" in "\n".join(tx.execute(explain).scalars())
 
     @pytest.mark.parametrize(
         "query", ["page=0", "page_size=101", "page_size=0", "sort=up", "subject_type=x", "q="]

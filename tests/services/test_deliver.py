@@ -96,8 +96,13 @@ def test_what_is_no_delivery_fails_and_keeps_nothing(rt, make, kind, artifacts, 
     assert not [one for one in rt.store.draft().parent.iterdir() if one.is_file()]
 
 
-def test_a_provider_that_would_make_thousands_of_files_makes_some(make):
-    many = [Artifact(f"sprite-{n}", picture((n, 0, 0), (4, 4)), "image/png") for n in range(100)]
-    record = make(Kind.SPRITES, Artifact("sheet", picture(), "image/png"), *many)
-    assert len(record.result["files"]) == 64
+def sprites(n):
+    views = [Artifact(f"sprite-{n}", picture((n, 0, 0), (4, 4)), "image/png") for n in range(n)]
+    return [Artifact("sheet", picture(), "image/png"), *views, Artifact("config", b"{}", "application/json")]
+
+
+def test_as_many_views_as_can_be_asked_for_are_kept_and_thousands_are_not(make):
+    record = make(Kind.SPRITES, *sprites(64))
+    assert len(record.result["files"]) == 66
     assert len(json.dumps(record.result)) < 64 << 10
+    assert make(Kind.SPRITES, *sprites(100)).error["code"] == "bad_result"

@@ -3,6 +3,7 @@
 import json
 import struct
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from app.domain.errors import IllegalMove, NotFound, Unavailable
 from app.domain.failure import FailureKind
 from app.domain.vocabulary import Kind
 from app.providers.base import Artifact, Done, ProviderError
-from app.services import batch, lookup
+from app.services import batch, lookup, retry, submit
 from app.services import cancel as cancelling
 from app.services.explain import explain
 from app.services.library import assets
@@ -19,7 +20,7 @@ from app.services.pipelines.again import again
 from app.services.pipelines.stages import Name, Result, Stage
 from app.services.pipelines.start import start
 from app.services.pipelines.status import find
-from app.services.submit import Order
+from app.services.submit import Key, Order
 from tests.fakes.scripted import Scripted, done, picture
 from tests.services.acts import attempt
 
@@ -322,3 +323,105 @@ def test_explain_says_what_a_stage_waits_for(rt, alice, begin):
     _, made = begin()
     [why] = explain(rt, alice, made["model"])["reasons"]
     assert made["picture"] in why
+
+
+def test_a_retry_repeats_its_answer_under_its_key_also_when_all_is_made(rt, alice, begin, work, fake):
+    fake.broken = {Kind.MODEL}
+    pipeline, _ = begin()
+    work()
+    fake.broken = set()
+    key = Key("POST /retry", "the-same-key", None)
+    first = again(rt, alice, pipeline, key=key, traceparent=None)
+    work()
+    assert again(rt, alice, pipeline, key=key, traceparent=None) == replace(first, replayed=True)
+
+
+def test_a_retry_leaves_words_alone_that_nobody_waits_for(rt, alice, begin, work, fake):
+    fake.broken = {Kind.PROMPT, Kind.RETEXTURE}
+    pipeline, _ = begin()
+    work()
+    fake.broken, before = set(), len(fake.tasks)
+    again(rt, alice, pipeline, key=None, traceparent=None)
+    work()
+    assert [task.kind for task in fake.tasks[before:]] == [Kind.RETEXTURE, Kind.RETEXTURE]
+
+
+def test_no_more_stages_run_at_once_in_a_retry_than_before(rt, alice, begin, work, fake, board):
+    many = [
+        Stage(Name("skin", str(n)), Order(Kind.RETEXTURE, f"number {n}"), required=False, needs={WORDS: True})
+        for n in range(6)
+    ]
+    pipeline, _ = begin(made=[Stage(WORDS, Order(Kind.PROMPT, "say it")), *many])
+    fake.broken = {Kind.RETEXTURE}
+    work()
+    again(rt, alice, pipeline, key=None, traceparent=None)
+    assert len(board.claim(board.worker(), 10)) == 3
+
+
+def test_what_an_operator_retries_stays_its_owner_s(rt, alice, begin, work, fake, board, operator):
+    fake.broken = {Kind.MODEL}
+    pipeline, _ = begin()
+    work()
+    again(rt, operator, pipeline, key=None, traceparent=None)
+    assert board.scalar("SELECT count(DISTINCT owner_id) FROM generation_requests") == 1
+
+
+def test_what_was_deleted_is_not_made_by_a_retry(rt, alice, begin, work, fake, board):
+    asset_id = assets.new_id(rt)
+    new = NewAsset(asset_id, Collection.ASSET, "creature", "Dragon")
+    fake.broken = {Kind.MODEL}
+    pipeline, _ = begin(asset_id=asset_id, also=lambda tx, _named: assets.put(tx, alice.user_id, new))
+    work()
+    board.do("UPDATE library_assets SET deleted_at = clock_timestamp()")
+    with pytest.raises(IllegalMove):
+        again(rt, alice, pipeline, key=None, traceparent=None)
+
+
+def test_a_stage_is_not_tried_again_without_its_pipeline(rt, alice, begin, work, fake):
+    fake.broken = {Kind.MODEL}
+    pipeline, made = begin()
+    work()
+    with pytest.raises(IllegalMove):
+        retry.retry(rt, alice, made["model"], key=None, traceparent=None)
+    with pytest.raises(IllegalMove):
+        batch.retry_failed(rt, alice, pipeline, key=None, traceparent=None)
+
+
+def test_a_retry_makes_the_asset_that_the_request_was_to_make(rt, alice, work, fake, board):
+    asset_id = assets.new_id(rt)
+    request = submit.new_request(rt, Order(Kind.PICTURE, "a heron of brass"), asset_id=asset_id)
+    new = NewAsset(asset_id, Collection.IMAGE, "item", "Heron", request_id=request.id)
+    fake.broken = {Kind.PICTURE}
+    submit.write(
+        rt,
+        alice,
+        [request],
+        {},
+        also=lambda tx: assets.put(tx, alice.user_id, new),
+        key=None,
+        traceparent=None,
+    )
+    work()
+    fake.broken = set()
+    again_ = retry.retry(rt, alice, request.id, key=None, traceparent=None).body["requestId"]
+    work()
+    found = assets.find(rt, alice, asset_id, Collection.IMAGE)
+    assert (found.request_id, set(found.files)) == (again_, {"image", "thumbnail"})
+    assert found.ready_at is not None
+
+
+def test_a_new_model_takes_away_what_was_made_of_the_old(rt, alice, begin, work, fake, board):
+    asset_id = assets.new_id(rt)
+    new = NewAsset(asset_id, Collection.ASSET, "creature", "Dragon")
+    first = [Stage(MODEL, Order(Kind.MODEL, "the first one"), asset_id=asset_id)]
+    begin(made=first, also=lambda tx, _named: assets.put(tx, alice.user_id, new))
+    work()
+    board.do(
+        "INSERT INTO library_files (asset_id, role, sha256) SELECT :id, role, (SELECT min(sha256) FROM assets)"
+        " FROM unnest(ARRAY['rig', 'animation-1', 'sprite-3', 'config', 'image']) AS role",
+        id=asset_id,
+    )
+    begin(made=[Stage(MODEL, Order(Kind.MODEL, "the second one"), asset_id=asset_id)])
+    work()
+    found = assets.find(rt, alice, asset_id, Collection.ASSET)
+    assert set(found.files) == {"model", "thumbnail", "image"}

@@ -57,6 +57,28 @@ def test_a_lease_must_outlive_two_heartbeats(told):
         told(LEASE_SECONDS="20", HEARTBEAT_SECONDS="15")
 
 
+def test_what_looks_is_asked_over_http(told):
+    for url in ("ftp://eyes.example/", "eyes.example", "https://", "http://[::1"):
+        with pytest.raises(BadSettings, match="DETECTOR_URL"):
+            told(DETECTOR_URL=url)
+    assert told(DETECTOR_URL="https://eyes.example/look").detector_url == "https://eyes.example/look"
+    assert told(DETECTOR_URL="").detector_url is None
+
+
+def test_who_requires_a_look_has_somebody_who_looks(told):
+    with pytest.raises(BadSettings, match=r"PET_CHECK.*DETECTOR_MODEL or DETECTOR_URL"):
+        told(PET_CHECK="require", DETECTOR_MODEL="", DETECTOR_URL="")
+    assert told(PET_CHECK="require", DETECTOR_URL="http://127.0.0.1:9/").pet_check == "require"
+    assert told(PET_CHECK="require", DETECTOR_MODEL="eyes.onnx").pet_check == "require"
+
+
+@pytest.mark.parametrize("name", ["DETECTOR_THRESHOLD", "SCENE_CACHE_DAYS", "TRASH_DAYS"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_is_one(told, name, number):
+    with pytest.raises(BadSettings, match=name):
+        told(**{name: number})
+
+
 def test_the_guides_name_for_slots_is_read(told):
     assert told(MAX_CONCURRENT_REQUESTS="9").worker_slots == 9
     assert told(MAX_CONCURRENT_REQUESTS="9", WORKER_SLOTS="3").worker_slots == 3

@@ -11,6 +11,7 @@ from app.api.forge import answers
 from app.api.forge.schemas import AssetListSchema, ChangeSchema, DeleteSchema
 from app.api.headers import link_next
 from app.api.schemas import Blueprint
+from app.services import links
 from app.services.forge import assets, files
 from app.services.lookup import File
 
@@ -104,7 +105,8 @@ def _sent(file: File, name: str) -> Response:
 def _shown(asset_id: str) -> Response:
     answer, version = assets.find(rt(), who(), asset_id)
     response = jsonify(answer)
-    response.set_etag(str(version))
+    # The addresses in it are good for a period, and its variants come and go without it.
+    response.set_etag(f"{version}-{links.period(rt())}-{len(answer['metadata']['variants'])}")
     response.cache_control.no_cache = True
     return response
 
@@ -120,4 +122,5 @@ def _versions() -> list[int] | None:
     wanted = request.if_match
     if wanted.star_tag or "If-Match" not in request.headers:
         return None
-    return [int(tag) for tag in wanted.as_set() if tag and tag.isascii() and tag.isdigit() and len(tag) < 10]
+    versions = [tag.partition("-")[0] for tag in wanted.as_set() if tag]
+    return [int(one) for one in versions if one.isascii() and one.isdigit() and len(one) < 10]

@@ -96,14 +96,15 @@ def delete(rt: Runtime, who: Who, asset_id: str, *, variants: bool) -> list[str]
 
 def _delete(tx: Connection, who: Who, asset_id: str, more: Sequence[str]) -> list[str]:
     doomed = [asset_id, *more]
-    # Requests come before their assets here as when they end: the other order would meet them halfway.
-    for request_id in tx.execute(_AT_WORK, {"ids": doomed, "owner": who.scope}).scalars().all():
-        cancelling.one(tx, who.scope, request_id)
+    # Requests, then their assets, then their batches, as when they end: another order would meet them halfway.
+    at_work = tx.execute(_AT_WORK, {"ids": doomed, "owner": who.scope}).scalars().all()
+    let_others_in = cancelling.several(tx, at_work)
     gone = set(tx.execute(_DELETE, {"ids": doomed, "owner": who.scope}).scalars())
     if asset_id not in gone:
         # Somebody else was quicker.
         raise NotFound("Asset not found")
     tx.execute(_LEAVE, {"id": asset_id})
+    let_others_in()
     return [one for one in doomed if one in gone]
 
 

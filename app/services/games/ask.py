@@ -50,6 +50,8 @@ class Wanted:
 
 def ask(rt: Runtime, who: Who, wanted: Wanted, *, key: Key | None, traceparent: str | None) -> Answer:
     """Begin a job. Raises Invalid; Unavailable where no provider draws for games; else as submit.write does."""
+    if known := submit.answered(rt, who, key):
+        return known
     pictures = style_packs.pictures(rt, who, wanted.style_pack) if wanted.style_pack else ()
     orders = [_order(wanted, n, pictures) for n in range(wanted.count)]
     if faults := submit.faults(rt, orders[0]):

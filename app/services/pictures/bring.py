@@ -74,13 +74,19 @@ def bring(rt: Runtime, who: Who, stream: Any) -> list[Result]:
 
     Raises Invalid, with nothing imported, where it is not such a text; Unavailable where it can't be taken now.
     """
+    # The turn comes after the body: who sends slowly keeps nobody waiting.
+    with _on_disk(rt, stream) as file, _turn():
+        saved.check(file)
+        ends = time.monotonic() + SECONDS
+        return [_one(rt, who, entry, ends) for entry in saved.read(file)]
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
     if not _line.acquire(blocking=False):
         raise Unavailable("Too many imports are under way; try again.", retry_after=10)
     try:
-        with _on_disk(rt, stream) as file:
-            saved.check(file)
-            ends = time.monotonic() + SECONDS
-            return [_one(rt, who, entry, ends) for entry in saved.read(file)]
+        yield
     finally:
         _line.release()
 
@@ -109,7 +115,7 @@ def _one(rt: Runtime, who: Who, entry: Saved, ends: float) -> Result:
     try:
         _in_time(ends)
         image_id, new = _import(rt, who, entry)
-    except (_Unusable, BadImage, Unavailable) as err:
+    except (HouseError, BadImage) as err:
         return Result(kind, key, Outcome.FAILED, error=str(err))
     return Result(kind, key, Outcome.IMPORTED if new else Outcome.DUPLICATE, image_id)
 
@@ -120,13 +126,13 @@ def _in_time(ends: float) -> None:
 
 
 def _import(rt: Runtime, who: Who, entry: Saved) -> tuple[str, bool]:
-    """Return the picture's id, and whether it is new."""
+    """Return the picture's id, and whether it is new, or back from the trash."""
     scene = _scene(entry) if entry.section is Section.SCENE else None
     asset = _asset(rt, entry, scene)
     content = _content(entry.image)
     key = hashlib.sha256(f"{entry.section}\n{entry.key}\n".encode() + content).hexdigest()
-    if known := _known(rt, who, key):
-        return known, False
+    if known := _known(rt, who, key, scene):
+        return known
     made = _finished(rt, content, asset)
     asset = replace(asset, import_key=key, files={file.role: file.facts.sha256 for file in made})
     try:
@@ -136,10 +142,17 @@ def _import(rt: Runtime, who: Who, entry: Saved) -> tuple[str, bool]:
     finally:
         for file in made:
             file.draft.unlink(missing_ok=True)
-    if new and entry.more.get("is_featured") is True:
+    if not new:
+        return _brought_meanwhile(rt, who, key, scene)
+    if entry.more.get("is_featured") is True:
         feature.feature(rt, who, asset.id, featured=True)
-    # Somebody else may have brought the same meanwhile.
-    return (asset.id, True) if new else (_known(rt, who, key) or asset.id, False)
+    return asset.id, True
+
+
+def _brought_meanwhile(rt: Runtime, who: Who, key: str, scene: Scene | None) -> tuple[str, bool]:
+    if known := _known(rt, who, key, scene):
+        return known
+    raise _Unusable("It was thrown away just now; send it again.")
 
 
 def _keep(rt: Runtime, who: Who, asset: NewAsset, made: Sequence[Finished], scene: Scene | None) -> bool:
@@ -180,10 +193,21 @@ def _finished(rt: Runtime, content: bytes, asset: NewAsset) -> tuple[Finished, .
         raise _no_place(err) from err
 
 
-def _known(rt: Runtime, who: Who, key: str) -> str | None:
-    with rt.db.once() as tx:
-        found: str | None = tx.execute(_KNOWN, {"owner": who.user_id, "key": key}).scalar_one_or_none()
-        return found
+def _known(rt: Runtime, who: Who, key: str, scene: Scene | None) -> tuple[str, bool] | None:
+    """Return the id of what was brought before, and whether it was in the trash; it is there now, and shows its scene."""
+
+    def act() -> tuple[str, bool] | None:
+        with rt.db.begin() as tx:
+            row = tx.execute(_KNOWN, {"owner": who.user_id, "key": key}).one_or_none()
+            if row is None:
+                return None
+            if row.deleted:
+                tx.execute(_BACK, {"id": row.id})
+            if scene:
+                cache.keep(rt, tx, who.user_id, scene, row.id)
+            return row.id, row.deleted
+
+    return rt.db.again(act)
 
 
 def _asset(rt: Runtime, entry: Saved, scene: Scene | None) -> NewAsset:
@@ -238,6 +262,10 @@ def _no_place(err: OSError) -> Unavailable:
     return Unavailable("Images can't be stored now; send it again.")
 
 
+# Locked, so that it isn't purged while it comes back.
 _KNOWN = text("""
-SELECT id FROM library_assets WHERE owner_id = :owner AND collection = 'image' AND import_key = :key
+SELECT id, deleted_at IS NOT NULL AS deleted FROM library_assets
+WHERE owner_id = :owner AND collection = 'image' AND import_key = :key FOR UPDATE
 """)
+# However long it was in the trash: whoever sends it again wants it.
+_BACK = text("UPDATE library_assets SET deleted_at = NULL, version = version + 1 WHERE id = :id")

@@ -15,6 +15,7 @@ from app.runtime import Runtime
 from app.services import retry, submit
 from app.services.identity import Who
 from app.services.pipelines import status
+from app.services.pipelines.stages import side_by_side
 from app.services.submit import Answer, Key
 
 
@@ -23,6 +24,8 @@ def again(rt: Runtime, who: Who, pipeline_id: str, *, key: Key | None, tracepare
 
     Raises NotFound, and IllegalMove while the pipeline is at work, or where there is nothing to repeat.
     """
+    if known := submit.answered(rt, who, key):
+        return known
     found = status.find(rt, who, pipeline_id)
     if not found.ended:
         raise IllegalMove("The pipeline is still at work.")
@@ -30,18 +33,25 @@ def again(rt: Runtime, who: Who, pipeline_id: str, *, key: Key | None, tracepare
         rows = tx.execute(_ENDED, {"id": pipeline_id}).mappings().all()
     if not rows:
         raise IllegalMove("Nothing in this pipeline has failed.")
-    requests = _anew(rt, who, rows)
+    if any(row["deleted"] for row in rows):
+        raise IllegalMove("What the pipeline makes was deleted meanwhile.")
+    requests = side_by_side(_anew(rt, who, rows))
     body = {"success": True, "pipelineId": pipeline_id, "status": "initializing", "stages": len(requests)}
+
+    made_by = retry.made_by(requests)
 
     def rows_of(tx: Connection) -> None:
         for request in requests:
             if not tx.execute(_REPLACE, {"old": request.origin_id, "new": request.id}).rowcount:
                 # Somebody else does the same at this moment: theirs are the stages, and nothing is made twice.
                 raise IllegalMove("The pipeline is being retried already.")
+        made_by(tx)
         tx.execute(_COUNT, {"id": pipeline_id, "more": len(requests)})
 
+    # Whoever asks, they are its owner's as the others are.
+    owner = replace(who, user_id=found.owner_id)
     return submit.write(
-        rt, who, requests, body, into=pipeline_id, also=rows_of, key=key, traceparent=traceparent
+        rt, owner, requests, body, into=pipeline_id, also=rows_of, key=key, traceparent=traceparent
     )
 
 
@@ -55,7 +65,6 @@ def _anew(rt: Runtime, who: Who, rows: Sequence[RowMapping]) -> list[NewRequest]
             metadata=_renamed(row["metadata"], named),
             batch_index=row["batch_index"],
             needs={named[one]: required for one, required in row["needed"].items() if one in named},
-            asset_id=row["asset_id"],
             work_key=None,
         )
         for row in rows
@@ -72,10 +81,14 @@ def _renamed(metadata: dict[str, Any], named: Mapping[str, str]) -> dict[str, An
 
 
 _ENDED = text(f"""
-SELECT {retry.COLUMNS}, batch_index, asset_id,
+SELECT {retry.COLUMNS}, batch_index,
+    EXISTS (SELECT FROM library_assets AS l WHERE l.id = r.asset_id AND l.deleted_at IS NOT NULL) AS deleted,
     COALESCE((SELECT jsonb_object_agg(needs_id, required) FROM request_needs AS n WHERE n.request_id = r.id), '{{}}') AS needed
 FROM generation_requests AS r
 WHERE id IN (SELECT request_id FROM pipeline_stages WHERE pipeline_id = :id) AND status IN ('failed', 'cancelled')
+    -- What nobody waits for any more would be paid for nothing.
+    AND COALESCE((SELECT bool_or(d.status <> 'completed') FROM request_needs AS n
+        JOIN generation_requests AS d ON d.id = n.request_id WHERE n.needs_id = r.id), true)
 ORDER BY id
 """)
 _REPLACE = text("UPDATE pipeline_stages SET request_id = :new WHERE request_id = :old")

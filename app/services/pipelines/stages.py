@@ -12,6 +12,9 @@ from app.runtime import Runtime
 from app.services import route, submit
 from app.services.submit import Order
 
+# How many stages of a pipeline are made at once.
+SIDE_BY_SIDE = 3
+
 
 @dataclass(frozen=True)
 class Name:
@@ -58,6 +61,12 @@ def possible(rt: Runtime, stages: Sequence[Stage]) -> list[Stage]:
             raise Unavailable(why)
         found[stage.name] = replace(stage, order=None, skipped=why) if why else stage
     return list(found.values())
+
+
+def side_by_side(requests: Sequence[NewRequest]) -> list[NewRequest]:
+    """Return the requests, those held back that need nothing and have no place among the first SIDE_BY_SIDE."""
+    free = [request.id for request in requests if not request.needs][SIDE_BY_SIDE:]
+    return [replace(request, held=True) if request.id in free else request for request in requests]
 
 
 def requests(rt: Runtime, stages: Sequence[Stage]) -> dict[Name, NewRequest]:

@@ -13,11 +13,8 @@ from app.queue.enqueue import NewBatch
 from app.runtime import Runtime
 from app.services import submit
 from app.services.identity import Who
-from app.services.pipelines.stages import Name, Stage, possible, requests
+from app.services.pipelines.stages import SIDE_BY_SIDE, Name, Stage, possible, requests, side_by_side
 from app.services.submit import Answer, Key
-
-# How many variants of a stage are made side by side.
-SIDE_BY_SIDE = 3
 
 Body = Callable[[str, Mapping[Name, str]], dict[str, Any]]
 
@@ -55,7 +52,7 @@ def start(
     return submit.write(
         rt,
         who,
-        list(made.values()),
+        side_by_side(list(made.values())),
         body(pipeline, named),
         batch=NewBatch(pipeline, SIDE_BY_SIDE, priority),
         also=rows,

@@ -1,5 +1,6 @@
 """How a pipeline stands. It has no state of its own: what its requests say is all there is."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,6 +59,7 @@ class Pipeline:
     """A pipeline with its stages, in their order."""
 
     id: str
+    owner_id: uuid.UUID
     asset_id: str | None
     input: Mapping[str, Any]
     created_at: datetime
@@ -119,7 +121,7 @@ def find(rt: Runtime, who: Who, pipeline_id: str) -> Pipeline:
         )
         for row in rows
     )
-    return Pipeline(head.id, head.asset_id, head.input, head.created_at, stages)
+    return Pipeline(head.id, head.owner_id, head.asset_id, head.input, head.created_at, stages)
 
 
 def shown(rt: Runtime, stage: Standing) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def shown(rt: Runtime, stage: Standing) -> dict[str, Any]:
     }
 
 
-_ONE = text(f"SELECT id, asset_id, input, created_at FROM pipelines WHERE id = :id AND {MINE}")
+_ONE = text(f"SELECT id, owner_id, asset_id, input, created_at FROM pipelines WHERE id = :id AND {MINE}")
 _STAGES = text("""
 SELECT s.name, s.variant, s.weight, s.required, s.request_id, s.skipped,
     COALESCE((SELECT sum(cost) FROM attempts AS a WHERE a.request_id = s.request_id), 0) AS cost

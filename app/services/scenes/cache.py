@@ -48,7 +48,10 @@ def clear(rt: Runtime, who: Who, location: str | None) -> int:
 
 
 def keep(rt: Runtime, tx: Connection, owner_id: uuid.UUID, scene: Scene, asset_id: str) -> None:
-    """Let an asset that is there show the scene, where nothing else does."""
+    """Let an asset that is there show the scene, as if it were ready since now, where nothing else does.
+
+    Where one is being drawn it shows the scene until then.
+    """
     tx.execute(_KEEP, {**scenes.given(rt, owner_id, scene), "asset": asset_id})
 
 
@@ -67,10 +70,22 @@ FROM mine
 _CLEAR = text("""
 DELETE FROM scene_cache WHERE owner_id = :owner AND (CAST(:location AS text) IS NULL OR location = :location)
 """)
-_KEEP = text("""
+# `s` is the row of the scene.
+_DRAWN = """EXISTS (
+    SELECT FROM library_assets AS l JOIN generation_requests AS r ON r.id = l.request_id
+    WHERE l.id = s.asset_id AND l.ready_at IS NULL AND l.deleted_at IS NULL AND r.completed_at IS NULL)"""
+_KEEP = text(f"""
+WITH kept AS (
 INSERT INTO scene_cache AS s (owner_id, location, time_of_day, weather, asset_id, fresh_until)
 VALUES (:owner, :location, :time_of_day, :weather, :asset, clock_timestamp() + make_interval(secs => :seconds))
 ON CONFLICT (owner_id, location, time_of_day, weather)
-DO UPDATE SET asset_id = EXCLUDED.asset_id, former_id = NULL, fresh_until = EXCLUDED.fresh_until
-WHERE s.asset_id IS NULL OR s.fresh_until <= clock_timestamp()
+DO UPDATE SET asset_id = CASE WHEN {_DRAWN} THEN s.asset_id ELSE EXCLUDED.asset_id END,
+    former_id = CASE WHEN {_DRAWN} THEN EXCLUDED.asset_id END, fresh_until = EXCLUDED.fresh_until
+WHERE s.fresh_until <= clock_timestamp() OR NOT EXISTS (
+    SELECT FROM library_assets AS l WHERE l.id IN (s.asset_id, s.former_id) AND l.deleted_at IS NULL
+        AND l.ready_at > statement_timestamp() - make_interval(secs => :seconds))
+RETURNING s.location
+)
+UPDATE library_assets SET ready_at = clock_timestamp() FROM kept
+WHERE id = :asset AND ready_at <= statement_timestamp() - make_interval(secs => :seconds)
 """)

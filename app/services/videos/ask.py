@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.domain.errors import Invalid, KeyReused
+from app.domain.errors import Invalid
 from app.domain.reference import Inline, Linked
 from app.domain.vocabulary import Kind
-from app.queue import enqueue
 from app.runtime import Runtime
-from app.services import links, post, references, route
+from app.services import links, post, references, route, submit
 from app.services.identity import Who
 from app.services.pipelines.stages import Name, Result, Stage
 from app.services.pipelines.start import start
@@ -58,7 +57,7 @@ def ask(rt: Runtime, who: Who, wanted: Wanted, *, key: Key | None, traceparent: 
 
     What an Idempotency-Key has been answered before is answered again, whatever became of the picture's address.
     """
-    if key and (known := _answered(rt, who, key)):
+    if known := submit.answered(rt, who, key):
         return known
     if wanted.callback_url and (fault := post.fault(rt, "callback_url", wanted.callback_url)):
         raise Invalid(fault)
@@ -72,17 +71,6 @@ def ask(rt: Runtime, who: Who, wanted: Wanted, *, key: Key | None, traceparent: 
     given = {"language": wanted.language, "petCheck": str(check.word)}
     stages = _stages(rt, wanted, kept, check)
     return start(rt, who, stages, body, given=given, key=key, traceparent=traceparent)
-
-
-def _answered(rt: Runtime, who: Who, key: Key) -> Answer | None:
-    with rt.db.once() as tx:
-        known = enqueue.replay(tx, who.user_id, key.route, key.value)
-    if known is None:
-        return None
-    fingerprint, first = known
-    if fingerprint != key.fingerprint:
-        raise KeyReused("This Idempotency-Key was used before with another request.")
-    return Answer(first, replayed=True)
 
 
 def _stages(rt: Runtime, wanted: Wanted, kept: Upload, check: Check) -> list[Stage]:
@@ -101,7 +89,7 @@ def _stages(rt: Runtime, wanted: Wanted, kept: Upload, check: Check) -> list[Sta
 
 
 def _film(rt: Runtime, wanted: Wanted, kept: Upload, check: Check, *, translated: bool) -> Order:
-    settings: dict[str, Any] = {"language": wanted.language, "imageUrl": _address(rt, wanted, kept)}
+    settings: dict[str, Any] = {"language": wanted.language, "imageUrl": _address(rt, kept)}
     # Who has a script goes by it: a translation takes the place of the prompt.
     settings |= {"duration": _seconds(wanted.text)} if translated else {"script": wanted.text}
     return Order(
@@ -147,8 +135,9 @@ def _seconds(words: str) -> int:
     return min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, len(words) // _LETTERS_PER_SECOND))
 
 
-def _address(rt: Runtime, wanted: Wanted, kept: Upload) -> str | None:
-    """Return where a provider may fetch the picture that takes addresses only: from us, where we can be reached."""
-    if rt.settings.public_url.startswith("https://"):
-        return links.to_file(rt, kept.id, "image")
-    return wanted.image.url if isinstance(wanted.image, Linked) else None
+def _address(rt: Runtime, kept: Upload) -> str | None:
+    """Return where a provider that takes addresses only may fetch the picture; None where we can't be reached.
+
+    The client's own address never goes on: it may show another picture by then than the one that was checked.
+    """
+    return links.to_file(rt, kept.id, "image") if rt.settings.public_url.startswith("https://") else None

@@ -2,8 +2,11 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import BoundedSemaphore
 
 from sqlalchemy import text
 
@@ -17,6 +20,10 @@ from app.services.identity import Who
 TALLY = "pet-check."
 MILLISECONDS = f"{TALLY}milliseconds"
 REJECTED = f"{TALLY}rejected"
+# Where a look isn't required, it is done without rather than waited for any longer.
+TURN_SECONDS = 3.0
+# How many of a process's threads may wait for a detector: the others go on answering.
+_line = BoundedSemaphore(4)
 
 
 class Word(StrEnum):
@@ -47,23 +54,34 @@ class Check:
 
 
 def check(rt: Runtime, who: Who, picture: bytes) -> Check:
-    """Look for a pet. Raises NoPetsDetected; Unavailable where it has to be looked for and nobody can."""
+    """Look for a pet. Raises NoPetsDetected; Unavailable where it has to be looked for and nobody can now."""
     wanted = rt.settings.pet_check
     if wanted == "off":
         return Check(Word.OFF)
-    began = time.monotonic()
     try:
-        pet = _pet(rt, picture)
+        with _turn(0.0 if wanted == "require" else TURN_SECONDS):
+            began = time.monotonic()
+            pet = _pet(rt, picture)
+            spent = round((time.monotonic() - began) * 1000)
     except Unavailable:
         if wanted == "require":
             raise
         _count(rt, who, {f"{TALLY}{Word.SKIPPED}": 1})
         return Check(Word.SKIPPED)
-    spent = round((time.monotonic() - began) * 1000)
     _count(rt, who, {f"{TALLY}{Word.PASSED}" if pet else REJECTED: 1, MILLISECONDS: spent})
     if pet is None:
         raise NoPetsDetected
     return Check(Word.PASSED, pet.label, round(pet.score, 3))
+
+
+@contextmanager
+def _turn(seconds: float) -> Iterator[None]:
+    if not _line.acquire(timeout=seconds):
+        raise Unavailable("Too many pictures are being looked at; try again.", retry_after=2)
+    try:
+        yield
+    finally:
+        _line.release()
 
 
 def _pet(rt: Runtime, picture: bytes) -> Seen | None:
