@@ -38,8 +38,12 @@ class Plan:
         return any(node.get("Index Name") == index for node in self.nodes)
 
     def scanned(self) -> set[str]:
-        """Return the tables that are read from end to end."""
-        return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"}
+        """Return the tables that are read from end to end; a way that was planned and not taken reads nothing."""
+        return {
+            node["Relation Name"]
+            for node in self.nodes
+            if node["Node Type"] == "Seq Scan" and node["Actual Loops"]
+        }
 
     def sorts_rows_of(self, table: str) -> bool:
         return any(
