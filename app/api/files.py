@@ -6,6 +6,7 @@ from app.api import answers, limits
 from app.api.auth import public
 from app.api.deps import rt, who
 from app.api.schemas import Blueprint
+from app.domain import ids
 from app.domain.errors import NotFound
 from app.domain.vocabulary import EXTENSIONS
 from app.services import links, lookup
@@ -22,7 +23,9 @@ _YEAR = 31_536_000
 @blp.alt_response(206, schema=answers.BINARY, content_type="image/*", description="A part of it")
 @blp.alt_response(304, description="It is the one whose ETag was sent")
 def of_request(request_id: str, role: str) -> Response:
-    """Get a request's `image` or `thumbnail`."""
+    """Get a request's `image`, `thumbnail`, `model` or `video`."""
+    if ids.is_asset(request_id) or ids.is_upload(request_id):
+        raise NotFound("File not found")
     return send(lookup.file(rt(), who(), request_id, role), f"{request_id}-{role}")
 
 

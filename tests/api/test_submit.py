@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.failure import Failure, FailureKind
-from app.domain.vocabulary import PICTURES, Priority
+from app.domain.vocabulary import PAGES, Priority
 from app.queue import settle
 from tests.api.conftest import BASE, ORDER
 from tests.fakes.scripted import Scripted
@@ -58,7 +58,7 @@ def test_each_priority_gets_the_contracts_weight(submit, board, alice, priority)
     assert board.row(submit(alice, priority=priority)).priority_weight == weights[priority]
 
 
-@pytest.mark.parametrize("kind", sorted(PICTURES))
+@pytest.mark.parametrize("kind", sorted(PAGES))
 def test_each_type_is_taken(submit, board, alice, kind):
     assert board.row(submit(alice, type=kind)).type == kind
 
