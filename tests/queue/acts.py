@@ -103,7 +103,11 @@ def end_lease(board: Board, worker: uuid.UUID) -> None:
 
 def come_due(board: Board) -> int:
     """Let all that waits for a time have waited long enough; return how many came into the queue."""
-    board.do("UPDATE generation_requests SET due_at = clock_timestamp() WHERE due_at IS NOT NULL")
+    # In the order in which all who lock several do it: this runs beside others.
+    board.do(
+        "UPDATE generation_requests SET due_at = clock_timestamp() WHERE id IN ("
+        "SELECT id FROM generation_requests WHERE due_at IS NOT NULL ORDER BY id FOR UPDATE)"
+    )
     return promote_due(board)
 
 
