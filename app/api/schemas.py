@@ -1,6 +1,5 @@
 """What may come in: shapes, lengths and words. What they mean is checked in app/services."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from werkzeug.exceptions import BadRequest
 from app.api.fields import DataUrl, Few
 from app.domain.errors import NotFound
 from app.domain.reference import MOST, Given, Inline, Linked, Uploaded
+from app.domain.storable import storable
 from app.domain.vocabulary import PAGES, AspectRatio, ImageFormat, Kind, Priority, Role
 from app.services.batch import OnDuplicate, Options
 from app.services.submit import Order
@@ -33,7 +33,6 @@ MAX_BATCH = 1000
 _MOST = {b",": 1 << 20, b"[": 1 << 20, b"{": 1 << 20, b":": 1 << 17}
 PAGE_TYPES = [str(kind) for kind in Kind if kind in PAGES]
 _DAY = 86_400
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Parser(FlaskParser):
@@ -109,7 +108,7 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         found = str(super()._deserialize(value, attr, data, **kwargs))
-        if _UNSTORABLE.search(found):
+        if not storable(found):
             raise ValidationError("Holds a character that can't be stored.")
         return found.strip() if self._trim else found
 

@@ -6,6 +6,7 @@ kinds; nothing after it looks at texts again. What follows from a kind is in one
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class FailureKind(StrEnum):
@@ -151,3 +152,7 @@ class Failure:
     retry_after: float | None = None
     request_id: str | None = None
     charged: Charged = Charged.NO
+
+    def as_error(self, *, retryable: bool) -> dict[str, Any]:
+        """Return the contract's error object: a client may read all of it."""
+        return {"message": self.message, "code": str(self.kind), "retryable": retryable}

@@ -38,3 +38,18 @@ class Late(EgressError):
 
 class TooLarge(EgressError):
     sent = True
+
+
+def reason(err: EgressError, *, seconds: float, limit: int) -> str:
+    """Return in a few words that a client may read why nothing came; `seconds` and `limit` (bytes) are what it was given."""
+    match err:
+        case Refused():
+            return "its address, or one that it leads to, is not public, or it leads on too often"
+        case Unreached():
+            return "nobody can be reached there"
+        case Late():
+            return f"it took over {seconds:.0f} seconds"
+        case TooLarge():
+            return f"it is over {limit >> 20} MB"
+        case _:
+            return "the answer broke off"

@@ -17,9 +17,7 @@ NEEDLESS = Failure(FailureKind.NEED_FAILED, "What it was to be made from did not
 
 def advance(tx: Connection, ended: Sequence[str]) -> None:
     """Tell those that need one of these requests, and go on with those that fail for it. Once for each end."""
-    error = json.dumps(
-        {"message": NEEDLESS.message, "code": str(NEEDLESS.kind), "retryable": NEEDLESS.kind.retryable}
-    )
+    error = json.dumps(NEEDLESS.as_error(retryable=NEEDLESS.kind.retryable))
     while ended:
         rows = tx.execute(_MET, {"ids": list(ended), "error": error}).all()
         ended = [row.id for row in rows if row.failed]

@@ -7,12 +7,12 @@ from sqlalchemy import Connection, text
 from app.db import note
 from app.domain.vocabulary import Event
 from app.queue import admit
-from app.queue.settle import EXPIRED, error_of
+from app.queue.settle import EXPIRED
 
 
 def overdue(tx: Connection, limit: int = 200) -> int:
     """Fail up to `limit` requests that are still waiting after their `expires_at`; return how many."""
-    given = {"limit": limit, "error": json.dumps(error_of(EXPIRED, retryable=False))}
+    given = {"limit": limit, "error": json.dumps(EXPIRED.as_error(retryable=False))}
     ended = tx.execute(_EXPIRE, given).all()
     note(tx, (row.id for row in ended))
     for row in ended:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from app.db import note
 from app.domain.vocabulary import Event
 from app.queue import admit
-from app.queue.settle import LOST, error_of
+from app.queue.settle import LOST
 
 POISON = 3
 
@@ -25,7 +25,7 @@ def expired(tx: Connection, limit: int = 200) -> int:
     given = {
         "limit": limit,
         "poison": POISON,
-        "error": json.dumps(error_of(LOST, retryable=True)),
+        "error": json.dumps(LOST.as_error(retryable=True)),
         "kind": LOST.kind,
         "message": LOST.message,
     }

@@ -130,16 +130,11 @@ def retry(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure
 def fail(tx: Connection, claim: Claim, attempt_id: int | None, failure: Failure) -> bool:
     """in-progress -> failed; the batch's next one is admitted."""
     why = _why(failure)
-    error = error_of(failure, retryable=failure.kind.retryable)
+    error = failure.as_error(retryable=failure.kind.retryable)
     moved = _move(tx, _FAIL, claim, attempt_id, error=json.dumps(error), **why)
     if moved:
         admit.after(tx, claim.request_id, claim.batch_id)
     return moved
-
-
-def error_of(failure: Failure, *, retryable: bool) -> dict[str, Any]:
-    """Return the contract's error object: a client may read all of it."""
-    return {"message": failure.message, "code": str(failure.kind), "retryable": retryable}
 
 
 def _why(failure: Failure) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from app.domain.errors import FieldFault, IllegalMove, Invalid
 from app.domain.failure import FailureKind
 from app.domain.reference import Given, Inline, Linked, Uploaded, role
 from app.egress.address import origin
-from app.egress.errors import EgressError, Late, Refused, TooLarge, Unreached
+from app.egress.errors import EgressError, Refused, reason
 from app.egress.guard import Guard
 from app.providers import sniff
 from app.providers.base import ProviderError, Reference
@@ -196,7 +196,10 @@ def _fetched(rt: Runtime, index: int, url: str) -> bytes:
     try:
         reply = rt.egress.fetch(url, seconds=FETCH_SECONDS, limit=FETCH_BYTES)
     except EgressError as err:
-        raise ProviderError(FailureKind.BAD_REQUEST, f"{nth} could not be fetched: {_why(err)}.") from err
+        raise ProviderError(
+            FailureKind.BAD_REQUEST,
+            f"{nth} could not be fetched: {reason(err, seconds=FETCH_SECONDS, limit=FETCH_BYTES)}.",
+        ) from err
     if not reply.ok:
         why = f"its server answered {reply.status}"
         raise ProviderError(FailureKind.BAD_REQUEST, f"{nth} could not be fetched: {why}.")
@@ -237,20 +240,6 @@ def _keep(rt: Runtime, claim: Claim, index: int, file: Finished) -> None:
         assets.keep(tx, [file.facts])
         rt.store.publish(file.draft, file.facts.sha256)
         tx.execute(_REFER, given)
-
-
-def _why(err: EgressError) -> str:
-    match err:
-        case Refused():
-            return "its address, or one that it leads to, is not public, or it leads on too often"
-        case Unreached():
-            return "nobody can be reached there"
-        case Late():
-            return f"it took over {FETCH_SECONDS:.0f} seconds"
-        case TooLarge():
-            return f"it is over {FETCH_BYTES >> 20} MB"
-        case _:
-            return "the answer broke off"
 
 
 _STORED = text("""

@@ -183,7 +183,17 @@ def _pages(rt: Runtime, forget: Callable[[Connection], int]) -> int:
 
 
 def _let_files_go(rt: Runtime) -> int:
-    """Remove files that nothing refers to any more. The row goes with its file, under one lock."""
+    gone = remove_unreferenced(rt)
+    rt.store.clear_drafts(UNREFERENCED_SECONDS)
+    rt.held.clear(HELD_SECONDS)
+    return gone
+
+
+def remove_unreferenced(rt: Runtime) -> int:
+    """Remove a page of files that nothing refers to any more; return how many others hadn't removed meanwhile.
+
+    The row goes with its file, under one lock.
+    """
     with rt.db.once() as tx:
         hashes = assets.unreferenced(tx, UNREFERENCED_SECONDS)
     gone = 0
@@ -192,8 +202,6 @@ def _let_files_go(rt: Runtime) -> int:
             if assets.let_go(tx, sha256, UNREFERENCED_SECONDS):
                 rt.store.remove(sha256)
                 gone += 1
-    rt.store.clear_drafts(UNREFERENCED_SECONDS)
-    rt.held.clear(HELD_SECONDS)
     return gone
 
 

@@ -1,10 +1,10 @@
 """What a client says on a socket, read: one JSON object a message."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.storable import storable
 from app.services.live.follow import After
 from app.services.live.topic import Scope
 
@@ -12,7 +12,6 @@ _VERBS = ("auth", "subscribe", "unsubscribe", "ping")
 _LONGEST_ID = 200
 _LONGEST_TOKEN = 4096
 _MOST_SEQ = 2**31 - 1
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class BadRequest(Exception):
@@ -87,7 +86,7 @@ def _after(found: Any) -> After:
 
 def _is_text(found: Any, longest: int) -> bool:
     """Whether it is text that PostgreSQL can be asked for: no NUL, no half of a surrogate pair."""
-    return isinstance(found, str) and 0 < len(found) <= longest and not _UNSTORABLE.search(found)
+    return isinstance(found, str) and 0 < len(found) <= longest and storable(found)
 
 
 def _is_seq(found: Any) -> bool:

@@ -5,7 +5,6 @@ simply sent again.
 """
 
 import hashlib
-import re
 import shutil
 import time
 from binascii import a2b_base64
@@ -20,6 +19,7 @@ import structlog
 from sqlalchemy import text
 
 from app.domain.errors import HouseError, Unavailable
+from app.domain.storable import storable
 from app.domain.vocabulary import Kind
 from app.providers import sniff
 from app.queue import assets as files
@@ -43,7 +43,6 @@ _TIMES = {
     *("dawn", "sunrise", "morning", "day", "noon", "afternoon"),
     *("dusk", "sunset", "evening", "night", "midnight"),
 }
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Others want to have their pictures finished, too.
 _line = BoundedSemaphore(2)
 
@@ -245,7 +244,7 @@ def _scene(entry: Saved) -> Scene:
 
 def _short(what: str, words: str) -> str:
     found = words.strip()
-    if not found or len(found) > _LONGEST[what] or _UNSTORABLE.search(found):
+    if not found or len(found) > _LONGEST[what] or not storable(found):
         raise _Unusable(f"The key's {what.replace('_', ' ')} must have 1 to {_LONGEST[what]} characters.")
     return found
 
@@ -253,7 +252,7 @@ def _short(what: str, words: str) -> str:
 def _words(entry: Saved, name: str, longest: int) -> str | None:
     """Return a text beside the picture; None where there is none that can be kept."""
     found = entry.more.get(name)
-    good = isinstance(found, str) and found and len(found) <= longest and not _UNSTORABLE.search(found)
+    good = isinstance(found, str) and found and len(found) <= longest and storable(found)
     return str(found) if good else None
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import text
 
 from app.clock import iso
-from app.queue import assets, retain
+from app.queue import retain
 from app.runtime import Runtime
-from app.services.sweep import UNREFERENCED_SECONDS
+from app.services.sweep import remove_unreferenced
 
 _MOST_FILES = 5000
 
@@ -29,7 +29,7 @@ def orphans(rt: Runtime) -> tuple[int, int]:
     rows = files = 0
     while page := _purge(rt):
         rows += page
-    while files < _MOST_FILES and (page := _let_go(rt)):
+    while files < _MOST_FILES and (page := remove_unreferenced(rt)):
         files += page
     return rows, files
 
@@ -62,19 +62,6 @@ def _forget(rt: Runtime) -> int:
 def _purge(rt: Runtime) -> int:
     with rt.db.begin() as tx:
         return retain.trash(tx, days=rt.settings.trash_days)
-
-
-def _let_go(rt: Runtime) -> int:
-    """Remove a page of files; 0 where none is left, or others are removing the same."""
-    with rt.db.once() as tx:
-        hashes = assets.unreferenced(tx, UNREFERENCED_SECONDS)
-    gone = 0
-    for sha256 in hashes:
-        with rt.db.begin() as tx:
-            if assets.let_go(tx, sha256, UNREFERENCED_SECONDS):
-                rt.store.remove(sha256)
-                gone += 1
-    return gone
 
 
 _FIGURES = text("""

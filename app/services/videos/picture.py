@@ -4,7 +4,7 @@ from threading import BoundedSemaphore
 
 from app.domain.errors import FieldFault, Invalid, Unavailable
 from app.domain.reference import Inline, Linked
-from app.egress.errors import EgressError, Late, Refused, TooLarge, Unreached
+from app.egress.errors import EgressError, reason
 from app.runtime import Runtime
 from app.services import upload
 from app.services.identity import Who
@@ -31,24 +31,15 @@ def _fetched(rt: Runtime, url: str, field: str) -> bytes:
     try:
         reply = rt.egress.fetch(url, seconds=FETCH_SECONDS, limit=upload.LARGEST)
     except EgressError as err:
-        raise Invalid(FieldFault(field, f"The picture could not be fetched: {_why(err)}.")) from err
+        raise Invalid(
+            FieldFault(
+                field,
+                f"The picture could not be fetched: {reason(err, seconds=FETCH_SECONDS, limit=upload.LARGEST)}.",
+            )
+        ) from err
     finally:
         _line.release()
     if not reply.ok:
         why = f"its server answered {reply.status}"
         raise Invalid(FieldFault(field, f"The picture could not be fetched: {why}."))
     return reply.body
-
-
-def _why(err: EgressError) -> str:
-    match err:
-        case Refused():
-            return "its address, or one that it leads to, is not public, or it leads on too often"
-        case Unreached():
-            return "nobody can be reached there"
-        case Late():
-            return f"it took over {FETCH_SECONDS:.0f} seconds"
-        case TooLarge():
-            return f"it is over {upload.LARGEST >> 20} MB"
-        case _:
-            return "the answer broke off"
